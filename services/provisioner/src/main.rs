@@ -1,0 +1,3 @@
+//! Placeholder until the service is written.
+
+fn main() {}
