@@ -1,0 +1,104 @@
+//! The end of a process: a signal stops the intake, what is under way drains, then the process leaves.
+
+use std::{future::Future, time::Duration};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Keeps the tasks of a process and tells them when to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Lifecycle {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Lifecycle {
+    /// A process that has just begun.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs a task that the shutdown waits for. It must end soon after [`Self::stopping`] resolves.
+    #[expect(clippy::disallowed_methods, reason = "this is the tracker that the ban names")]
+    pub fn spawn<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(task);
+    }
+
+    /// Resolves when the process should stop.
+    pub async fn stopping(self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Whether the process should stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Begins the stop, as SIGTERM does.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits for SIGTERM, SIGINT or [`Self::stop`], then up to `grace` for all tasks. A second signal ends the wait.
+    ///
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub async fn run(self, grace: Duration) -> std::io::Result<Drained> {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+            () = self.stop.cancelled() => tracing::info!("stopping: draining"),
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::select! {
+            () = self.tasks.wait() => Ok(Drained::All),
+            () = tokio::time::sleep(grace) => Ok(Drained::Cut),
+            _ = terminate.recv() => Ok(Drained::Cut),
+            _ = interrupt.recv() => Ok(Drained::Cut),
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Everything under way was finished.
+    All,
+    /// The time was over, or a second signal came.
+    Cut,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_under_way_is_waited_for() {
+        let lifecycle = Lifecycle::new();
+        let (done, finished) = tokio::sync::oneshot::channel();
+        let task = lifecycle.clone();
+        lifecycle.spawn(async move {
+            task.stopping().await;
+            tokio::task::yield_now().await;
+            let _ = done.send(());
+        });
+        lifecycle.stop();
+        assert_eq!(lifecycle.run(Duration::from_secs(5)).await.ok(), Some(Drained::All));
+        assert_eq!(finished.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_is_cut_off() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn(std::future::pending());
+        lifecycle.stop();
+        assert_eq!(lifecycle.run(Duration::from_millis(10)).await.ok(), Some(Drained::Cut));
+    }
+}
