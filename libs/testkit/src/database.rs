@@ -1,15 +1,14 @@
 //! A database per test.
 
 use std::env;
-use std::process::Command;
-use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context, Result, anyhow, bail};
-use devstack::checkout::{Checkout, built};
+use anyhow::{Result, anyhow};
+use devstack::checkout::Checkout;
 use devstack::postgres::{Cluster, server};
 use devstack::process::Watchdog;
 use devstack::secrets::Secrets;
+use devstack::stack::Database;
 use tokio::runtime;
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
@@ -23,11 +22,10 @@ const VARIABLE: &str = "TEST_DATABASE_URL";
 /// It is made on the server of `TEST_DATABASE_URL` (`make test` starts one). Without that
 /// variable the test gets a private cluster, half a second later.
 pub struct TestDatabase {
-    name: String,
+    database: Database,
     server: Url,
-    secrets: Secrets,
     /// Dropped after the database.
-    cluster: Option<Arc<Mutex<Cluster>>>,
+    cluster: Option<Mutex<Cluster>>,
 }
 
 impl TestDatabase {
@@ -52,19 +50,20 @@ impl TestDatabase {
         let mut cluster = Cluster::throwaway(&checkout, settings, &Watchdog::start()?)?;
         cluster.start()?;
         let url = cluster.url("postgres")?;
-        Self::on(url, Some(Arc::new(Mutex::new(cluster)))).await
+        Self::on(url, Some(Mutex::new(cluster))).await
     }
 
-    async fn on(server: Url, cluster: Option<Arc<Mutex<Cluster>>>) -> Result<Self> {
+    async fn on(server: Url, cluster: Option<Mutex<Cluster>>) -> Result<Self> {
         let mut random = [0u8; 6];
         getrandom::fill(&mut random).map_err(|error| anyhow!("no random numbers: {error}"))?;
         let name = format!("test_{}", hex::encode(random));
         let client = server::connect(VARIABLE, &server).await?;
         server::create_database(&client, &name).await?;
+        let mut admin = server.clone();
+        admin.set_path(&name);
         Ok(Self {
-            name,
+            database: Database::new(admin, Secrets::generate()?),
             server,
-            secrets: Secrets::generate()?,
             cluster,
         })
     }
@@ -72,45 +71,39 @@ impl TestDatabase {
     /// Its name, which its roles begin with.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.database.name()
+    }
+
+    /// Its addresses and the secrets of this installation.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Its address as the server's superuser.
     #[must_use]
     pub fn url(&self) -> String {
-        self.address().into()
+        self.database.admin().to_string()
     }
 
     /// Its address for one of the product's logins: `orchestrator`, `provisioner` or `tenant`,
     /// as `install` makes them.
     ///
     /// # Errors
-    /// When the server's address takes no user.
+    /// When there is no such login.
     pub fn url_as(&self, login: &str) -> Result<String> {
-        let password = match login {
-            "orchestrator" => "ORCHESTRATOR_DB_PASSWORD",
-            "provisioner" => "PROVISIONER_DB_PASSWORD",
-            "tenant" => "TENANT_DB_PASSWORD",
-            other => bail!("there is no login {other}"),
-        };
-        let mut url = self.address();
-        let user = format!("{}_{login}", self.name);
-        let set = url
-            .set_username(&user)
-            .and_then(|()| url.set_password(Some(self.secrets.get(password))));
-        set.map_err(|()| anyhow!("{VARIABLE} takes no user"))?;
-        Ok(url.into())
+        Ok(self.database.url_as(login)?.into())
     }
 
     /// The secrets of this installation.
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
-        &self.secrets
+        self.database.secrets()
     }
 
     /// Its private cluster, if it has one.
     #[must_use]
-    pub fn cluster(&self) -> Option<&Arc<Mutex<Cluster>>> {
+    pub fn cluster(&self) -> Option<&Mutex<Cluster>> {
         self.cluster.as_ref()
     }
 
@@ -119,28 +112,7 @@ impl TestDatabase {
     /// # Errors
     /// When the program is not built or fails.
     pub async fn install(&self) -> Result<()> {
-        let mut command = Command::new(built("provisioner")?);
-        command.arg("install").env("ADMIN_DATABASE_URL", self.url());
-        for name in [
-            "ORCHESTRATOR_DB_PASSWORD",
-            "PROVISIONER_DB_PASSWORD",
-            "TENANT_DB_PASSWORD",
-        ] {
-            command.env(name, self.secrets.get(name));
-        }
-        let output = tokio::process::Command::from(command)
-            .output()
-            .await
-            .context("provisioner cannot be started")?;
-        if !output.status.success() {
-            bail!(
-                "provisioner install failed ({}): {}{}",
-                output.status,
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-        Ok(())
+        self.database.install().await
     }
 
     /// A connection as superuser.
@@ -148,7 +120,7 @@ impl TestDatabase {
     /// # Errors
     /// When the server is away.
     pub async fn connect(&self) -> Result<Client> {
-        server::connect(VARIABLE, &self.address()).await
+        server::connect(VARIABLE, self.database.admin()).await
     }
 
     /// A connection as one of the product's logins.
@@ -156,14 +128,7 @@ impl TestDatabase {
     /// # Errors
     /// When the server is away or refuses it.
     pub async fn connect_as(&self, login: &str) -> Result<Client> {
-        let url = Url::parse(&self.url_as(login)?)?;
-        server::connect(VARIABLE, &url).await
-    }
-
-    fn address(&self) -> Url {
-        let mut url = self.server.clone();
-        url.set_path(&self.name);
-        url
+        server::connect(VARIABLE, &self.database.url_as(login)?).await
     }
 }
 
@@ -172,7 +137,7 @@ impl Drop for TestDatabase {
         if self.cluster.is_some() {
             return; // it goes with its cluster
         }
-        let (server, name) = (self.server.clone(), self.name.clone());
+        let (server, name) = (self.server.clone(), self.name().to_owned());
         // A thread with a runtime of its own: this may run inside the test's, also while it panics.
         let clean_up = thread::spawn(move || -> Result<()> {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -182,7 +147,7 @@ impl Drop for TestDatabase {
             })
         });
         if let Ok(Err(error)) = clean_up.join() {
-            eprintln!("the database {} is left behind: {error:#}", self.name);
+            eprintln!("the database {} is left behind: {error:#}", self.name());
         }
     }
 }

@@ -1,17 +1,29 @@
 //! Ports of this machine.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+
+/// Below the ports that systems give to outgoing connections: those come and go between a look
+/// and the start of a server.
+const RANGE: std::ops::Range<u16> = 15_000..32_000;
 
 /// A loopback port that nobody listens on now.
 ///
 /// # Errors
-/// When the machine has none left.
+/// When none is found.
 pub fn free() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
-    Ok(listener.local_addr().context("a listener without an address")?.port())
+    for _ in 0..200 {
+        let mut random = [0u8; 2];
+        getrandom::fill(&mut random)
+            .map_err(|error| anyhow!("no random numbers from the operating system: {error}"))?;
+        let port = RANGE.start + u16::from_le_bytes(random) % (RANGE.end - RANGE.start);
+        if is_free(SocketAddr::from(([127, 0, 0, 1], port))) {
+            return Ok(port);
+        }
+    }
+    bail!("no free port on 127.0.0.1 between {} and {}", RANGE.start, RANGE.end)
 }
 
 /// Whether a listener could be put there.

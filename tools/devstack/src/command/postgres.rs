@@ -1,32 +1,23 @@
 //! `devstack postgres`: a PostgreSQL for a test run.
 
 use std::env;
-use std::ffi::OsString;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use devstack::checkout::Checkout;
 use devstack::postgres::{Cluster, server};
 use devstack::process::Watchdog;
 
-use super::foreground;
+use super::{With, foreground};
 
 const VARIABLE: &str = "TEST_DATABASE_URL";
 
-pub async fn run(settings: &[String], command: &[OsString]) -> Result<ExitCode> {
+pub async fn run(with: &With) -> Result<ExitCode> {
     if let Ok(url) = env::var(VARIABLE) {
         server::connect(VARIABLE, &server::parse(VARIABLE, &url)?).await?;
-        return foreground::run(command, &[]).await;
+        return foreground::run(&with.command, &[]).await;
     }
-    let settings: Vec<_> = settings
-        .iter()
-        .map(|setting| {
-            setting
-                .split_once('=')
-                .with_context(|| format!("--set {setting}: write NAME=VALUE"))
-        })
-        .collect::<Result<_>>()?;
-    let mut cluster = Cluster::throwaway(&Checkout::find()?, &settings, &Watchdog::start()?)?;
+    let mut cluster = Cluster::throwaway(&Checkout::find()?, &with.settings()?, &Watchdog::start()?)?;
     cluster.start()?;
     let url = cluster.url("postgres")?;
     eprintln!(
@@ -34,5 +25,5 @@ pub async fn run(settings: &[String], command: &[OsString]) -> Result<ExitCode> 
         cluster.version(),
         url.port().unwrap_or_default()
     );
-    foreground::run(command, &[(VARIABLE, url.into())]).await
+    foreground::run(&with.command, &[(VARIABLE, url.into())]).await
 }

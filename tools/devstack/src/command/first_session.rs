@@ -1,0 +1,74 @@
+//! A session that is ready to try, and the lines that use it.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use devstack::checkout::Checkout;
+use devstack::http::Client;
+use devstack::stack::{Service, Stack};
+use http::Request;
+use serde_json::{Value, json};
+
+/// The visitor's choice in the README.
+const FEATURES: [&str; 4] = ["auth.basic", "ecommerce.products", "ecommerce.cart", "payments.oneTime"];
+
+/// Opens the session of the last run again, or creates one, and gives back the text to print.
+pub async fn describe(checkout: &Checkout, stack: &Stack) -> Result<String> {
+    let client = Client::new(Duration::from_secs(30));
+    let gateway = format!("{}/api/preview/sessions", stack.url(Service::Orchestrator)?);
+    let note = checkout.state()?.join("session");
+    let last = fs::read_to_string(&note).unwrap_or_default();
+    let session = match reopen(&client, &gateway, last.trim()).await {
+        Some(session) => session,
+        None => create(&client, &gateway).await?,
+    };
+    let token = session["sessionToken"].as_str().unwrap_or(last.trim());
+    fs::write(&note, token).with_context(|| format!("{} cannot be written", note.display()))?;
+
+    let api = format!("{}/api/v1", stack.url(Service::TenantApi(0))?);
+    let lamp = Request::get(format!("{api}/ecommerce/products/oak-desk-lamp")).header("x-preview-session", token);
+    let lamp = client.send(lamp.body(Default::default())?).await?.json();
+    let lamp = lamp["data"]["id"].as_str().unwrap_or("<product id>").to_owned();
+    Ok(lines(&gateway, &api, token, &lamp, &session))
+}
+
+async fn reopen(client: &Client, gateway: &str, token: &str) -> Option<Value> {
+    if token.is_empty() {
+        return None;
+    }
+    let answer = client.get(&format!("{gateway}/{token}")).await.ok()?;
+    let session = answer.json()["data"].take();
+    (answer.status.is_success() && session["schemaStatus"] == "READY").then_some(session)
+}
+
+async fn create(client: &Client, gateway: &str) -> Result<Value> {
+    let wanted = json!({ "selectedFeatures": FEATURES, "tier": "starter" });
+    let answer = client.post(gateway, &wanted).await?;
+    let mut body = answer.json();
+    if !answer.status.is_success() {
+        bail!(
+            "a first session was refused ({}): {}",
+            answer.status,
+            body["error"]["message"]
+        );
+    }
+    Ok(body["data"].take())
+}
+
+fn lines(gateway: &str, api: &str, token: &str, lamp: &str, session: &Value) -> String {
+    let ends = session["expiresAt"].as_str().unwrap_or("later");
+    let modules = session["modules"].as_array().map_or(0, Vec::len);
+    format!(
+        r#"A session with {modules} modules is ready to try until {ends}. Paste:
+
+  S='X-Preview-Session: {token}'; T='Content-Type: application/json'; C=.devstack/cookies
+  curl -c $C -H "$S" -H "$T" -d '{{"email":"me@example.com","password":"Preview123","name":"Me"}}' {api}/auth/register
+  curl -H "$S" '{api}/ecommerce/products?q=lamp&sort=price'
+  curl -b $C -H "$S" -H "$T" -d '{{"productId":"{lamp}","quantity":1}}' {api}/ecommerce/cart/items
+  curl -b $C -H "$S" -H "$T" -d '{{"address":{{"recipient":"Me","line1":"1 Road","city":"Town","postalCode":"12345","country":"US"}}}}' {api}/ecommerce/cart/checkout
+  curl -H "$S" {api}/sandbox/emails
+  curl -X DELETE {gateway}/{token}
+"#
+    )
+}

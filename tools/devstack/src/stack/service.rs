@@ -1,0 +1,58 @@
+//! The services and what each must be told.
+
+use std::fmt;
+
+/// One process of the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Service {
+    /// Makes and drops schemas.
+    Provisioner,
+    /// Keeps sessions.
+    Orchestrator,
+    /// Serves the preview's data; replicas are numbered from 0.
+    TenantApi(usize),
+}
+
+type Port = (&'static str, u16);
+
+impl Service {
+    /// The program's name.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Provisioner => "provisioner",
+            Self::Orchestrator => "orchestrator",
+            Self::TenantApi(_) => "tenant-api",
+        }
+    }
+
+    /// Variables and the contract's ports: public ones, and the private one.
+    pub(super) fn ports(self) -> (&'static [Port], Port) {
+        match self {
+            Self::Provisioner => (&[("PROVISIONER_GRPC_ADDR", 50052)], ("PROVISIONER_ADMIN_ADDR", 9102)),
+            Self::Orchestrator => (
+                &[("ORCHESTRATOR_HTTP_ADDR", 3001), ("ORCHESTRATOR_GRPC_ADDR", 50051)],
+                ("ORCHESTRATOR_ADMIN_ADDR", 9101),
+            ),
+            Self::TenantApi(_) => (&[("TENANT_API_HTTP_ADDR", 3003)], ("TENANT_API_ADMIN_ADDR", 9103)),
+        }
+    }
+
+    /// The database login it uses, without the database's name.
+    pub(super) fn login(self) -> &'static str {
+        match self {
+            Self::Provisioner => "provisioner",
+            Self::Orchestrator => "orchestrator",
+            Self::TenantApi(_) => "tenant",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TenantApi(number) if *number > 0 => write!(out, "tenant-api-{}", number + 1),
+            other => out.write_str(other.program()),
+        }
+    }
+}
