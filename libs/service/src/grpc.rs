@@ -1,4 +1,6 @@
-//! What gRPC servers and clients share: the internal secret and the trace.
+//! What gRPC servers and clients share: the internal secret, the trace, and limits.
+
+mod server;
 
 use std::{str::FromStr, time::Duration};
 
@@ -11,11 +13,14 @@ use subtle::ConstantTimeEq;
 use tonic::{
     Request, Status,
     metadata::{Ascii, KeyRef, MetadataKey, MetadataMap, MetadataValue},
+    service::Interceptor,
     transport::{Channel, Endpoint},
 };
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::config::Secret;
+
+pub use server::{MOST_MESSAGE_BYTES, server, span};
 
 /// The metadata that carries the secret between our processes.
 pub const SECRET_HEADER: &str = "x-internal-secret";
@@ -46,23 +51,30 @@ pub fn is_equal(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
-/// Adds the secret and the present trace to a call. For `Client::with_interceptor`.
+/// Adds the secret and the present trace to each call. For `Client::with_interceptor`.
+#[derive(Clone, Debug)]
+pub struct Caller(MetadataValue<Ascii>);
+
+/// See [`Caller`].
 ///
 /// # Errors
 /// When the secret cannot stand in a header.
-pub fn caller(
-    secret: &Secret,
-) -> anyhow::Result<impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + use<>> {
-    let value = MetadataValue::<Ascii>::from_str(secret.reveal())
+pub fn caller(secret: &Secret) -> anyhow::Result<Caller> {
+    let mut value = MetadataValue::<Ascii>::from_str(secret.reveal())
         .map_err(|_| anyhow::anyhow!("INTERNAL_API_SECRET must be visible ASCII"))?;
-    Ok(move |mut request: Request<()>| {
-        request.metadata_mut().insert(SECRET_HEADER, value.clone());
+    value.set_sensitive(true);
+    Ok(Caller(value))
+}
+
+impl Interceptor for Caller {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert(SECRET_HEADER, self.0.clone());
         let context = tracing::Span::current().context();
         global::get_text_map_propagator(|propagator| {
-            propagator.inject_context(&context, &mut Metadata(request.metadata_mut()))
+            propagator.inject_context(&context, &mut Metadata(request.metadata_mut()));
         });
         Ok(request)
-    })
+    }
 }
 
 /// A lazy channel: it connects at the first call and again whenever the other side comes back.
@@ -131,7 +143,7 @@ mod tests {
         let Ok(mut caller) = caller(&secret) else {
             panic!("the secret is ASCII")
         };
-        let Ok(request) = caller(Request::new(())) else {
+        let Ok(request) = caller.call(Request::new(())) else {
             panic!("never refuses")
         };
         assert!(guard(request).is_ok());

@@ -1,4 +1,6 @@
-//! What HTTP servers share: request ids and the span of a request.
+//! What HTTP servers share: request ids, the span of a request, and a server with limits.
+
+mod serve;
 
 use axum::{
     extract::Request,
@@ -9,6 +11,8 @@ use axum::{
 use opentelemetry::{global, propagation::Extractor};
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+pub use serve::serve;
 
 /// The header with the id of a request, sent back with every answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -1,0 +1,271 @@
+//! Look-up of sessions by their token: the control plane's answers, cached.
+//!
+//! One call at a time for each token, a short life for answers, shorter for unknown tokens. Invalidations arrive on a
+//! stream; a gap in it empties the cache. While the control plane is away, answers that were known go on until their
+//! session expires. The fence that needs no cache is the database: the schema of an ended session has no name any more.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use domain::{Clock, RoleName, SchemaName, SessionId, SessionStatus, TokenHash};
+use fault::{Fault, codes};
+use moka::{Expiry, future::Cache};
+use proto::v1::{
+    ResolveTenantRequest, Tenant as Wire, WatchInvalidationsRequest, resolve_tenant_request::By,
+    tenant_directory_client::TenantDirectoryClient,
+};
+use service::{config::Secret, grpc::Caller, lifecycle::Lifecycle};
+use tonic::{Code, Request, Status, service::interceptor::InterceptedService, transport::Channel};
+
+use super::{Lookup, Tenant};
+
+/// The control plane's directory.
+pub type Client = TenantDirectoryClient<InterceptedService<Channel, Caller>>;
+
+/// How long the control plane may take for one look-up.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// After a failed look-up, known answers serve for so long before the control plane is asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Life of the answer that there is no such session.
+const UNKNOWN: Duration = Duration::from_secs(5);
+/// Life of the answer that a session is being prepared.
+const NOT_READY: Duration = Duration::from_millis(200);
+/// A stream that is silent for so long is taken for dead; the control plane sends a sign of life every 10 s.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Answers kept: enough for every live session of a fleet and a bound against a flood of random tokens.
+const CAPACITY: u64 = 100_000;
+
+/// The cached directory. Clones share the cache.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    client: Client,
+    fresh: Cache<TokenHash, Lookup>,
+    known: Cache<TokenHash, Arc<Tenant>>,
+    clock: Clock,
+    epoch: Arc<AtomicU64>,
+    started: Instant,
+    /// Milliseconds after `started` until which the control plane is not asked.
+    asleep_until: Arc<AtomicI64>,
+}
+
+struct Life(Duration);
+
+impl Expiry<TokenHash, Lookup> for Life {
+    fn expire_after_create(&self, _: &TokenHash, lookup: &Lookup, _: Instant) -> Option<Duration> {
+        Some(match lookup {
+            Lookup::Ready(_) | Lookup::Over => self.0,
+            Lookup::Unknown => UNKNOWN.min(self.0),
+            Lookup::NotReady => NOT_READY.min(self.0),
+        })
+    }
+}
+
+/// Opens a client of the control plane's directory.
+///
+/// # Errors
+/// When address or secret cannot be used.
+pub fn connect(url: &str, secret: &Secret) -> anyhow::Result<Client> {
+    Ok(TenantDirectoryClient::with_interceptor(service::grpc::channel(url)?, service::grpc::caller(secret)?))
+}
+
+impl Directory {
+    /// A directory that keeps answers for `life`.
+    #[must_use]
+    pub fn new(client: Client, life: Duration, clock: Clock) -> Self {
+        Self {
+            client,
+            fresh: Cache::builder().max_capacity(CAPACITY).expire_after(Life(life)).build(),
+            known: Cache::builder().max_capacity(CAPACITY).time_to_idle(Duration::from_secs(24 * 3600)).build(),
+            clock,
+            epoch: Arc::default(),
+            started: Instant::now(),
+            asleep_until: Arc::default(),
+        }
+    }
+
+    /// The session behind a token.
+    ///
+    /// # Errors
+    /// 503 when the control plane is away and the session is not known here.
+    pub async fn find(&self, token: TokenHash) -> Result<Lookup, Fault> {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let lookup = match self.fresh.get(&token).await {
+            Some(lookup) => lookup,
+            None if self.is_asleep() => self.stale(token, "it was away a moment ago").await?,
+            None => match self.fresh.try_get_with(token, self.load(By::TokenHash(token.as_bytes().to_vec()))).await {
+                Ok(lookup) => {
+                    self.remember(token, &lookup).await;
+                    // An invalidation may have passed while the answer was on its way.
+                    if self.epoch.load(Ordering::Acquire) != epoch {
+                        self.fresh.invalidate(&token).await;
+                    }
+                    lookup
+                }
+                Err(status) => {
+                    self.sleep();
+                    self.stale(token, status.message()).await?
+                }
+            },
+        };
+        Ok(self.unless_expired(lookup))
+    }
+
+    /// The session with an id, uncached: for signed upload addresses.
+    ///
+    /// # Errors
+    /// 503 when the control plane is away.
+    pub async fn find_by_id(&self, session: SessionId) -> Result<Lookup, Fault> {
+        let lookup = self.load(By::SessionId(session.to_string())).await;
+        lookup.map(|lookup| self.unless_expired(lookup)).map_err(|status| away(status.message()))
+    }
+
+    /// Forgets what was known of a token; the next look-up asks the control plane.
+    pub async fn forget(&self, token: TokenHash) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.fresh.invalidate(&token).await;
+        self.known.invalidate(&token).await;
+    }
+
+    /// Forgets all fresh answers: some invalidations may have been missed.
+    pub fn forget_all(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.fresh.invalidate_all();
+    }
+
+    /// Answers held now.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.fresh.entry_count()
+    }
+
+    async fn load(&self, by: By) -> Result<Lookup, Status> {
+        let mut request = Request::new(ResolveTenantRequest { by: Some(by) });
+        request.set_timeout(DEADLINE);
+        match self.client.clone().resolve_tenant(request).await {
+            Ok(answer) => answer.into_inner().tenant.map_or(Ok(Lookup::Unknown), |tenant| lookup(&tenant)),
+            Err(status) if status.code() == Code::NotFound => Ok(Lookup::Unknown),
+            Err(status) => Err(status),
+        }
+    }
+
+    async fn remember(&self, token: TokenHash, lookup: &Lookup) {
+        match lookup {
+            Lookup::Ready(tenant) => self.known.insert(token, Arc::clone(tenant)).await,
+            Lookup::Over | Lookup::Unknown => self.known.invalidate(&token).await,
+            Lookup::NotReady => {}
+        }
+    }
+
+    async fn stale(&self, token: TokenHash, cause: &str) -> Result<Lookup, Fault> {
+        self.known.get(&token).await.map(Lookup::Ready).ok_or_else(|| away(cause))
+    }
+
+    fn unless_expired(&self, lookup: Lookup) -> Lookup {
+        match lookup {
+            Lookup::Ready(tenant) if tenant.expires_at <= self.clock.now() => Lookup::Over,
+            other => other,
+        }
+    }
+
+    fn since_start(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn is_asleep(&self) -> bool {
+        self.since_start() < self.asleep_until.load(Ordering::Relaxed)
+    }
+
+    fn sleep(&self) {
+        let until = self.since_start().saturating_add(i64::try_from(PATIENCE.as_millis()).unwrap_or(0));
+        self.asleep_until.store(until, Ordering::Relaxed);
+    }
+
+    /// Follows invalidations until the process stops.
+    pub async fn follow(&self, lifecycle: &Lifecycle) {
+        while !lifecycle.is_stopping() {
+            tokio::select! {
+                () = lifecycle.clone().stopping() => return,
+                status = self.follow_once() => tracing::debug!(%status, "the stream of invalidations ended"),
+            }
+            // What was missed meanwhile is unknown.
+            self.forget_all();
+            tokio::select! {
+                () = lifecycle.clone().stopping() => return,
+                () = tokio::time::sleep(Duration::from_millis(250)) => {}
+            }
+        }
+    }
+
+    async fn follow_once(&self) -> Status {
+        let mut stream = match self.client.clone().watch_invalidations(WatchInvalidationsRequest {}).await {
+            Ok(stream) => stream.into_inner(),
+            Err(status) => return status,
+        };
+        let mut last = None;
+        loop {
+            let message = match tokio::time::timeout(SILENCE, stream.message()).await {
+                Ok(Ok(Some(message))) => message,
+                Ok(Ok(None)) => return Status::unavailable("closed by the control plane"),
+                Ok(Err(status)) => return status,
+                Err(_) => return Status::deadline_exceeded("no sign of life"),
+            };
+            match TokenHash::from_bytes(&message.token_hash) {
+                None if last.is_none() => self.forget_all(),
+                None if last != Some(message.sequence) => self.forget_all(),
+                None => {}
+                Some(token) => {
+                    if last.is_some_and(|last: u64| last.wrapping_add(1) != message.sequence) {
+                        self.forget_all();
+                    }
+                    self.forget(token).await;
+                }
+            }
+            last = Some(message.sequence);
+        }
+    }
+}
+
+fn away(cause: &str) -> Fault {
+    Fault::unavailable(1, format!("the session directory is away: {cause}"))
+        .because(format!("the session directory is away: {cause}"))
+}
+
+/// What the control plane's answer means; a malformed one is its fault, not the visitor's.
+fn lookup(wire: &Wire) -> Result<Lookup, Status> {
+    let malformed = |what: &str| Status::internal(format!("the directory's answer has no valid {what}"));
+    let status = proto::status_from(wire.status()).ok_or_else(|| malformed("status"))?;
+    match status {
+        SessionStatus::Pending | SessionStatus::Provisioning => return Ok(Lookup::NotReady),
+        SessionStatus::Failed | SessionStatus::Dropped => return Ok(Lookup::Over),
+        SessionStatus::Ready => {}
+    }
+    Ok(Lookup::Ready(Arc::new(Tenant {
+        session: wire.session_id.parse().map_err(|_| malformed("session id"))?,
+        schema: SchemaName::parse(&wire.schema_name).map_err(|_| malformed("schema"))?,
+        role: RoleName::parse(&wire.role_name).map_err(|_| malformed("role"))?,
+        generation: wire.generation,
+        enabled: wire.enabled_features.clone(),
+        ignored: wire.ignored_features.clone(),
+        currency: wire.currency.clone(),
+        tier: wire.tier.clone(),
+        expires_at: wire.expires_at.as_ref().and_then(proto::instant).ok_or_else(|| malformed("expiry"))?,
+    })))
+}
+
+/// The fault that a look-up without a tenant is answered with.
+///
+/// # Errors
+/// Always, unless the session is ready.
+pub fn ready(lookup: Lookup) -> Result<Arc<Tenant>, Fault> {
+    match lookup {
+        Lookup::Ready(tenant) => Ok(tenant),
+        Lookup::NotReady => Err(Fault::new(codes::SESSION_NOT_READY, "This preview is still being prepared.").retry_after(1)),
+        Lookup::Over => Err(Fault::new(codes::SESSION_EXPIRED, "This preview is over. Start a new one to go on.")),
+        Lookup::Unknown => Err(Fault::new(codes::SESSION_NOT_FOUND, "There is no preview with this token.")),
+    }
+}

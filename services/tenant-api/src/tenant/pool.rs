@@ -1,0 +1,77 @@
+//! Connections of the data plane. Private to this folder: a tenant's rows are reached through its transaction only.
+
+use std::time::Duration;
+
+use sea_orm::sqlx::{
+    self, ConnectOptions, Connection, PgPool, Postgres,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use service::config::Secret;
+
+/// How long a request waits for a connection.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// A backend never gives the memory of its relation cache back, so it is retired by age (findings.md).
+const MAX_AGE: Duration = Duration::from_secs(8 * 60);
+/// A connection that was idle for so long is tested before it is lent.
+const TEST_AFTER: Duration = Duration::from_secs(30);
+/// Named statements kept on each connection; the application has some three hundred.
+const STATEMENTS: usize = 512;
+
+/// The pool that all sessions share.
+#[derive(Clone, Debug)]
+pub struct TenantPool(PgPool);
+
+impl TenantPool {
+    /// A pool of at most `size` connections; it connects when it is first used.
+    ///
+    /// # Errors
+    /// When the address cannot be read.
+    pub fn new(url: &Secret, size: u32) -> anyhow::Result<Self> {
+        let options = url
+            .reveal()
+            .parse::<PgConnectOptions>()?
+            .application_name("tenant-api")
+            .statement_cache_capacity(STATEMENTS)
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(size)
+            .acquire_timeout(ACQUIRE)
+            .max_lifetime(MAX_AGE)
+            .idle_timeout(Duration::from_secs(120))
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > TEST_AFTER {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(options);
+        Ok(Self(pool))
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// What it says instead.
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        self.0.acquire().await?.ping().await
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
+
+    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        self.0.acquire().await
+    }
+
+    /// Connections now: all and idle ones.
+    #[must_use]
+    pub fn level(&self) -> (u32, usize) {
+        (self.0.size(), self.0.num_idle())
+    }
+}
