@@ -1,10 +1,10 @@
 //! A database per test.
 
-use std::env;
 use std::thread;
 
 use anyhow::{Result, anyhow};
 use devstack::checkout::Checkout;
+use devstack::environment::variable;
 use devstack::postgres::{Cluster, server};
 use devstack::process::Watchdog;
 use devstack::secrets::Secrets;
@@ -34,9 +34,9 @@ impl TestDatabase {
     /// # Errors
     /// When there is no server to make it on.
     pub async fn create() -> Result<Self> {
-        match env::var(VARIABLE) {
-            Ok(url) => Self::on(server::parse(VARIABLE, &url)?, None).await,
-            Err(_) => Self::private(&[]).await,
+        match variable(VARIABLE) {
+            Some(url) => Self::on(server::parse(VARIABLE, &url)?, None).await,
+            None => Self::private(&[]).await,
         }
     }
 

@@ -4,6 +4,7 @@
 //! The `devstack` command is one user of it, the test kit is the other.
 
 pub mod checkout;
+pub mod environment;
 pub mod http;
 pub mod port;
 pub mod postgres;

@@ -1,10 +1,10 @@
 //! `devstack postgres`: a PostgreSQL for a test run.
 
-use std::env;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use devstack::checkout::Checkout;
+use devstack::environment::variable;
 use devstack::postgres::{Cluster, server};
 use devstack::process::Watchdog;
 
@@ -13,7 +13,7 @@ use super::{With, foreground};
 const VARIABLE: &str = "TEST_DATABASE_URL";
 
 pub async fn run(with: &With) -> Result<ExitCode> {
-    if let Ok(url) = env::var(VARIABLE) {
+    if let Some(url) = variable(VARIABLE) {
         server::connect(VARIABLE, &server::parse(VARIABLE, &url)?).await?;
         return foreground::run(&with.command, &[]).await;
     }

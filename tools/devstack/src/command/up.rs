@@ -1,12 +1,12 @@
 //! `devstack up`: everything, until Ctrl-C.
 
-use std::env;
 use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use devstack::checkout::Checkout;
+use devstack::environment::variable;
 use devstack::postgres::{Cluster, server};
 use devstack::process::{Process, Watchdog};
 use devstack::secrets::Secrets;
@@ -57,14 +57,14 @@ impl Running {
     async fn start(checkout: &Checkout, record: &Record, tenants: usize) -> Result<Self> {
         let secrets = Secrets::of(&checkout.state()?)?;
         let watchdog = Watchdog::start()?;
-        let (cluster, admin) = match env::var("DATABASE_URL") {
-            Ok(text) => {
+        let (cluster, admin) = match variable("DATABASE_URL") {
+            Some(text) => {
                 let url = server::parse("DATABASE_URL", &text)?;
                 server::connect("DATABASE_URL", &url).await?;
                 eprintln!("using the PostgreSQL of DATABASE_URL");
                 (None, url)
             }
-            Err(_) => {
+            None => {
                 let mut cluster = Cluster::lasting(checkout, &secrets, &watchdog)?;
                 cluster.start()?;
                 record.write([own()].into_iter().chain(cluster.process().map(entry)))?;

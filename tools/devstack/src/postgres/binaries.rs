@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::environment;
+
 /// PostgreSQL in an npm package: real binaries, no root, no docker.
 const PACKAGE_VERSION: &str = "18.4.0-beta.17";
 
@@ -27,7 +29,7 @@ impl Binaries {
     /// distributions with the newest first, else the npm package below `home`. With `major`
     /// only that version will do, because a data directory belongs to one.
     pub fn find(home: &Path, major: Option<u32>) -> Result<Self> {
-        if let Some(dir) = env::var_os("POSTGRES_BIN_DIR") {
+        if let Some(dir) = environment::raw("POSTGRES_BIN_DIR") {
             let dir = PathBuf::from(dir);
             return match Self::inspect(&dir) {
                 Some(found) if major.is_none_or(|major| found.major() == major) => Ok(found),
@@ -121,7 +123,7 @@ impl Binaries {
 }
 
 fn candidates() -> Vec<PathBuf> {
-    let mut dirs: Vec<_> = env::var_os("PATH")
+    let mut dirs: Vec<_> = environment::raw("PATH")
         .map(|path| env::split_paths(&path).collect())
         .unwrap_or_default();
     let mut installed = Vec::new();

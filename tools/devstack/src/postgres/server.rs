@@ -28,6 +28,10 @@ pub fn parse(variable: &str, text: &str) -> Result<Url> {
 ///
 /// # Errors
 /// In one sentence that says what to do, `variable` being where the address comes from.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a connection's task ends with its client; nothing has to wait for it"
+)]
 pub async fn connect(variable: &str, url: &Url) -> Result<Client> {
     let place = format!("{}:{}", url.host_str().unwrap_or("?"), url.port().unwrap_or(5432));
     match tokio_postgres::connect(url.as_str(), NoTls).await {

@@ -1,11 +1,11 @@
 //! Where the services listen.
 
-use std::env;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 
 use super::service::Service;
+use crate::environment;
 use crate::port;
 
 /// One thing that a service listens for.
@@ -38,11 +38,11 @@ impl Addresses {
         if matches!(service, Service::TenantApi(number) if number > 0) {
             return Self::free(service);
         }
-        Self::of(service, |variable, port| match env::var(variable) {
-            Ok(text) => text
+        Self::of(service, |variable, port| match environment::variable(variable) {
+            Some(text) => text
                 .parse()
                 .with_context(|| format!("{variable} is {text:?}: write HOST:PORT, such as 127.0.0.1:{port}")),
-            Err(_) => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
+            None => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
         })
     }
 

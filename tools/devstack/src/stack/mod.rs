@@ -17,6 +17,7 @@ pub use database::Database;
 pub use service::Service;
 
 use crate::checkout::built;
+use crate::environment;
 use crate::http::Client;
 use crate::process::{Manners, Process, Signal, Watchdog};
 
@@ -121,7 +122,7 @@ impl Stack {
         if !self.options.inherit {
             command
                 .env_clear()
-                .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+                .env("PATH", environment::raw("PATH").unwrap_or_default())
                 .env("RUST_BACKTRACE", "1");
         }
         let told = self.environment(service)?;

@@ -1,0 +1,74 @@
+# Everything that people and CI run. `make` alone lists it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# PROFILE=release for measurements.
+PROFILE ?= dev
+TARGET := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+DEVSTACK := $(TARGET)/devstack
+
+# Tools that are not part of Rust or Node are installed here once, at these versions.
+TOOLS := $(CURDIR)/.devstack/tools
+NEXTEST_VERSION := 0.9.143
+DENY_VERSION := 0.20.2
+export PATH := $(PATH):$(TOOLS)/bin
+
+# $(call need,program,what to do)
+need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
+RUST := install Rust from https://rustup.rs, then run make again
+NODE := install Node 20 or newer with npm, then run make again
+
+.PHONY: help up down status test check fmt bench audit nextest deny build client
+
+help: ## List what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: build ## Start everything and show how to use it; Ctrl-C stops it
+	@exec $(DEVSTACK) up
+
+down: ## Stop what make up started
+	@if [ -x $(DEVSTACK) ]; then $(DEVSTACK) down; else echo "nothing runs from this checkout"; fi
+
+status: ## Tell what runs
+	@if [ -x $(DEVSTACK) ]; then $(DEVSTACK) status; else echo "nothing runs from this checkout"; exit 1; fi
+
+test: nextest client ## Set up what the tests need and run all of them
+	cargo build --workspace --all-targets
+	$(DEVSTACK) postgres -- cargo nextest run --workspace
+
+check: deny ## Format, lints, dependencies, documentation: what CI runs before the tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --locked --log-level error check bans licenses sources
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+fmt: ## Format the code
+	cargo fmt --all
+
+bench: ## List the benchmarks
+	@ls bench 2>/dev/null || echo "no benchmarks yet"
+
+audit: deny ## Look for known vulnerabilities (fetches the database from GitHub)
+	cargo deny check advisories
+
+build:
+	$(call need,cargo,$(RUST))
+	@cargo build --workspace --bins --profile $(PROFILE)
+
+client:
+	$(call need,npm,$(NODE))
+	@cd tests/studio-client && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; }
+
+nextest:
+	$(call need,cargo,$(RUST))
+	@cargo nextest --version >/dev/null 2>&1 || { \
+	    echo "installing cargo-nextest $(NEXTEST_VERSION) in .devstack/tools (once)"; \
+	    cargo install cargo-nextest --version $(NEXTEST_VERSION) --locked --debug --quiet --root $(TOOLS); }
+
+deny:
+	$(call need,cargo,$(RUST))
+	@cargo deny --version >/dev/null 2>&1 || { \
+	    echo "installing cargo-deny $(DENY_VERSION) in .devstack/tools (once)"; \
+	    cargo install cargo-deny --version $(DENY_VERSION) --locked --debug --no-default-features --quiet --root $(TOOLS); }
