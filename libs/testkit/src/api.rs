@@ -154,7 +154,6 @@ impl Reply {
     ///
     /// # Panics
     /// When the answer is anything else, or not in the envelope.
-    #[must_use = "call `data` for its check as `let _ =`, if for nothing else"]
     #[track_caller]
     pub fn data(&self, status: u16) -> Value {
         let body = self.envelope(status);

@@ -215,6 +215,14 @@ impl Stack {
         channel(&self.processes.grpc_url()?).await
     }
 
+    /// Where the orchestrator's gRPC services listen, `HOST:PORT`.
+    ///
+    /// # Errors
+    /// Never: a stack has an orchestrator.
+    pub fn grpc_address(&self) -> Result<String> {
+        Ok(self.processes.grpc_url()?.trim_start_matches("http://").to_owned())
+    }
+
     /// Adds the internal secret to calls: for `Client::with_interceptor`.
     ///
     /// # Errors

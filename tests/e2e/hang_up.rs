@@ -1,0 +1,119 @@
+//! A client that hangs up in the middle of its checkout: the order is there as a whole, or not at all.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+use e2e::{FEATURES, Shopper, eventually};
+use serde_json::{Value, json};
+use testkit::Stack;
+
+#[tokio::test]
+async fn a_checkout_whose_client_hangs_up_is_whole_or_not_at_all() -> Result<()> {
+    let stack = Stack::builder().env("SESSION_REQUESTS_PER_MINUTE", 0).start().await?;
+    let session = stack.session(&FEATURES).await?;
+    let token = session["sessionToken"].as_str().unwrap_or_default().to_owned();
+    let api = stack.tenant(0).session(&token);
+    let shopper = Shopper::register(&api, "vera@example.com").await?;
+    let authorization = format!("Bearer {}", sign_in(&shopper.email, &api).await?);
+
+    let mut bought = 0i64;
+    for attempt in 0..20u64 {
+        let mut cart = shopper.cart().await?;
+        if cart["itemCount"] == 0 {
+            cart = shopper.add("oak-desk-lamp", 1).await?;
+        }
+        assert_eq!(cart["itemCount"], 1);
+        let host = api.base().trim_start_matches("http://").to_owned();
+        let (token, authorization) = (token.clone(), authorization.clone());
+        // From "before the body is whole" to "just before the answer".
+        let patience = Duration::from_millis(attempt * 3);
+        let whole = attempt % 5 != 0;
+        tokio::task::spawn_blocking(move || hang_up(&host, &token, &authorization, whole, patience)).await??;
+
+        // The server may still be at work; what half a checkout leaves behind never becomes whole.
+        eventually(
+            "the order is whole or not at all",
+            Duration::from_secs(10),
+            async || {
+                let before = books(&shopper).await?;
+                let empty = shopper.cart().await?["itemCount"] == 0;
+                let wanted = bought + i64::from(empty);
+                Ok(before == whole_books(wanted) && books(&shopper).await? == before)
+            },
+        )
+        .await?;
+        bought += i64::from(shopper.cart().await?["itemCount"] == 0);
+    }
+
+    // Nothing is held: an ordinary checkout goes through at once.
+    if shopper.cart().await?["itemCount"] == 0 {
+        shopper.add("oak-desk-lamp", 1).await?;
+    }
+    let order = shopper.check_out("4242424242424242").await?.data(201);
+    assert_eq!(order["status"], "paid");
+    assert_eq!(
+        books(&shopper).await?,
+        json!({ "stock": 24 - bought, "mail": bought + 1 })
+    );
+    ledger_agrees(&stack, &session, bought + 1).await
+}
+
+/// What every checkout changes.
+async fn books(shopper: &Shopper) -> Result<Value> {
+    let stock = shopper.product("oak-desk-lamp").await?["stock"].clone();
+    Ok(json!({ "stock": stock, "mail": shopper.mail("ecommerce.order-confirmed").await?.len() }))
+}
+
+fn whole_books(bought: i64) -> Value {
+    json!({ "stock": 25 - bought, "mail": bought })
+}
+
+async fn sign_in(email: &str, api: &testkit::Api) -> Result<String> {
+    let body = json!({ "email": email, "password": "Sunflower1" });
+    let result = api.post("/api/v1/auth/login", &body).await?.data(200);
+    Ok(result["accessToken"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Sends a checkout, or the greater part of one, and goes away.
+fn hang_up(host: &str, token: &str, authorization: &str, whole: bool, patience: Duration) -> Result<()> {
+    let body = json!({ "address": e2e::address() }).to_string();
+    let mut stream = TcpStream::connect(host)?;
+    write!(
+        stream,
+        "POST /api/v1/ecommerce/cart/checkout HTTP/1.1\r\nHost: {host}\r\nX-Preview-Session: {token}\r\n\
+         Authorization: {authorization}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )?;
+    let sent = if whole { body.as_str() } else { &body[..body.len() / 2] };
+    stream.write_all(sent.as_bytes())?;
+    thread::sleep(patience);
+    // The server may have answered already.
+    let _ = stream.shutdown(Shutdown::Both);
+    Ok(())
+}
+
+/// The tables agree with each other: as many orders, lines, payments and sales as were bought.
+async fn ledger_agrees(stack: &Stack, session: &Value, bought: i64) -> Result<()> {
+    let schema = format!(
+        "preview_{}",
+        session["id"].as_str().unwrap_or_default().replace('-', "")
+    );
+    let client = stack.database().connect().await?;
+    client.batch_execute(&format!("SET search_path = \"{schema}\"")).await?;
+    // Beside the seeded rows: 12 orders, 24 lines and sales, 11 payments.
+    let row = client
+        .query_one(
+            "SELECT (SELECT count(*) FROM orders) - 12, (SELECT count(*) FROM ecommerce_orders) - 12,
+                    (SELECT count(*) FROM order_items) - 24, (SELECT count(*) FROM payments WHERE status = 'succeeded'),
+                    (SELECT count(*) FROM ecommerce_stock_movements WHERE reason = 'sale') - 24,
+                    (SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND datname = current_database())",
+            &[],
+        )
+        .await?;
+    let counts: Vec<i64> = (0..6).map(|column| row.get(column)).collect();
+    assert_eq!(counts, [bought, bought, bought, bought + 11, bought, 0]);
+    Ok(())
+}

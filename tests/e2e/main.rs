@@ -1,0 +1,8 @@
+//! The product from outside, all processes running.
+
+mod bad_input;
+mod hang_up;
+mod restart;
+mod story;
+mod studio;
+mod tokens;
