@@ -61,24 +61,88 @@ impl Config {
         let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             telemetry,
-            http: reader.address("TENANT_API_HTTP_ADDR", "0.0.0.0:3003", "Where the application's routes are served."),
-            admin: reader.address("TENANT_API_ADMIN_ADDR", "0.0.0.0:9103", "The private port: /livez, /readyz, /metrics, /internal."),
-            database: reader.database("DATABASE_URL", None, "The sessions' database, as the login that sees nothing by itself."),
+            http: reader.address(
+                "TENANT_API_HTTP_ADDR",
+                "0.0.0.0:3003",
+                "Where the application's routes are served.",
+            ),
+            admin: reader.address(
+                "TENANT_API_ADMIN_ADDR",
+                "0.0.0.0:9103",
+                "The private port: /livez, /readyz, /metrics, /internal.",
+            ),
+            database: reader.database(
+                "DATABASE_URL",
+                None,
+                "The sessions' database, as the login that sees nothing by itself.",
+            ),
             pool_size: small(reader.number("DB_POOL_SIZE", 16, 1..=500, "Connections of this process.")),
-            orchestrator: reader.url("ORCHESTRATOR_URL", "http://127.0.0.1:50051", "gRPC address of the orchestrator."),
-            internal_secret: reader.secret("INTERNAL_API_SECRET", app_env, "Shared by the processes of one installation."),
+            orchestrator: reader.url(
+                "ORCHESTRATOR_URL",
+                "http://127.0.0.1:50051",
+                "gRPC address of the orchestrator.",
+            ),
+            internal_secret: reader.secret(
+                "INTERNAL_API_SECRET",
+                app_env,
+                "Shared by the processes of one installation.",
+            ),
             jwt_secret: reader.secret("JWT_SECRET", app_env, "Signs access tokens; at least 32 bytes."),
-            origins: reader.parsed("CORS_ORIGIN", "http://localhost:3002,http://localhost:3004", "Origins that may call from a browser, a comma list."),
-            tenant_cache: Duration::from_secs(reader.number("TENANT_CACHE_TTL_SECONDS", 30, 0..=3600, "Life of a cached session look-up.")),
+            origins: reader.parsed(
+                "CORS_ORIGIN",
+                "http://localhost:3002,http://localhost:3004",
+                "Origins that may call from a browser, a comma list.",
+            ),
+            tenant_cache: Duration::from_secs(reader.number(
+                "TENANT_CACHE_TTL_SECONDS",
+                30,
+                0..=3600,
+                "Life of a cached session look-up.",
+            )),
             limits: Limits {
-                rows: reader.number("MAX_ROWS_PER_TABLE", 1000, 10..=1_000_000, "Rows of one table in one session."),
-                file_bytes: reader.number("MAX_FILE_SIZE_BYTES", 1_048_576, 1..=1_048_576, "Bytes of one uploaded file."),
-                requests_per_minute: small(reader.number("SESSION_REQUESTS_PER_MINUTE", 1200, 0..=10_000_000, "Requests of one session; 0 means no limit.")),
-                auth_writes_per_minute: small(reader.number("AUTH_WRITES_PER_MINUTE", 60, 0..=1_000_000, "Writes of one session under /auth; 0 means no limit.")),
-                statement: Duration::from_millis(reader.number("STATEMENT_TIMEOUT_MS", 5000, 10..=60_000, "How long one statement may run.")),
-                request: Duration::from_secs(reader.number("REQUEST_TIMEOUT_SECONDS", 15, 1..=300, "How long one request may take in all.")),
+                rows: reader.number(
+                    "MAX_ROWS_PER_TABLE",
+                    1000,
+                    10..=1_000_000,
+                    "Rows of one table in one session.",
+                ),
+                file_bytes: reader.number(
+                    "MAX_FILE_SIZE_BYTES",
+                    1_048_576,
+                    1..=1_048_576,
+                    "Bytes of one uploaded file.",
+                ),
+                requests_per_minute: small(reader.number(
+                    "SESSION_REQUESTS_PER_MINUTE",
+                    1200,
+                    0..=10_000_000,
+                    "Requests of one session; 0 means no limit.",
+                )),
+                auth_writes_per_minute: small(reader.number(
+                    "AUTH_WRITES_PER_MINUTE",
+                    60,
+                    0..=1_000_000,
+                    "Writes of one session under /auth; 0 means no limit.",
+                )),
+                statement: Duration::from_millis(reader.number(
+                    "STATEMENT_TIMEOUT_MS",
+                    5000,
+                    10..=60_000,
+                    "How long one statement may run.",
+                )),
+                request: Duration::from_secs(reader.number(
+                    "REQUEST_TIMEOUT_SECONDS",
+                    15,
+                    1..=300,
+                    "How long one request may take in all.",
+                )),
             },
-            grace: Duration::from_secs(reader.number("SHUTDOWN_GRACE_SECONDS", 20, 0..=600, "How long a stop waits for requests under way.")),
+            grace: Duration::from_secs(reader.number(
+                "SHUTDOWN_GRACE_SECONDS",
+                20,
+                0..=600,
+                "How long a stop waits for requests under way.",
+            )),
         }
     }
 }

@@ -1,4 +1,12 @@
 //! The data plane: serves the application of each session over its own schema.
 
+pub mod audit;
+pub mod auth;
 pub mod config;
+pub mod http;
+pub mod internal;
+pub mod modules;
+pub mod resource;
+pub mod sandbox;
+pub mod server;
 pub mod tenant;

@@ -20,7 +20,10 @@ pub struct Activity(Mutex<HashMap<SessionId, DateTime<Utc>>>);
 impl Activity {
     /// Notes a request.
     pub fn note(&self, session: SessionId, at: DateTime<Utc>) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(session, at);
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(session, at);
     }
 
     fn take(&self) -> HashMap<SessionId, DateTime<Utc>> {
@@ -40,9 +43,16 @@ impl Activity {
         for batch in noted.chunks(BATCH) {
             let activities = batch
                 .iter()
-                .map(|(session, at)| Wire { session_id: session.to_string(), at: Some(proto::timestamp(*at)) })
+                .map(|(session, at)| Wire {
+                    session_id: session.to_string(),
+                    at: Some(proto::timestamp(*at)),
+                })
                 .collect();
-            if let Err(status) = client.clone().report_activity(ReportActivityRequest { activities }).await {
+            if let Err(status) = client
+                .clone()
+                .report_activity(ReportActivityRequest { activities })
+                .await
+            {
                 tracing::debug!(%status, "activity could not be reported");
                 self.put_back(batch.iter().copied());
             }
@@ -59,4 +69,3 @@ impl Activity {
         }
     }
 }
-

@@ -70,7 +70,10 @@ impl Expiry<TokenHash, Lookup> for Life {
 /// # Errors
 /// When address or secret cannot be used.
 pub fn connect(url: &str, secret: &Secret) -> anyhow::Result<Client> {
-    Ok(TenantDirectoryClient::with_interceptor(service::grpc::channel(url)?, service::grpc::caller(secret)?))
+    Ok(TenantDirectoryClient::with_interceptor(
+        service::grpc::channel(url)?,
+        service::grpc::caller(secret)?,
+    ))
 }
 
 impl Directory {
@@ -80,7 +83,10 @@ impl Directory {
         Self {
             client,
             fresh: Cache::builder().max_capacity(CAPACITY).expire_after(Life(life)).build(),
-            known: Cache::builder().max_capacity(CAPACITY).time_to_idle(Duration::from_secs(24 * 3600)).build(),
+            known: Cache::builder()
+                .max_capacity(CAPACITY)
+                .time_to_idle(Duration::from_secs(24 * 3600))
+                .build(),
             clock,
             epoch: Arc::default(),
             started: Instant::now(),
@@ -97,7 +103,11 @@ impl Directory {
         let lookup = match self.fresh.get(&token).await {
             Some(lookup) => lookup,
             None if self.is_asleep() => self.stale(token, "it was away a moment ago").await?,
-            None => match self.fresh.try_get_with(token, self.load(By::TokenHash(token.as_bytes().to_vec()))).await {
+            None => match self
+                .fresh
+                .try_get_with(token, self.load(By::TokenHash(token.as_bytes().to_vec())))
+                .await
+            {
                 Ok(lookup) => {
                     self.remember(token, &lookup).await;
                     // An invalidation may have passed while the answer was on its way.
@@ -121,7 +131,9 @@ impl Directory {
     /// 503 when the control plane is away.
     pub async fn find_by_id(&self, session: SessionId) -> Result<Lookup, Fault> {
         let lookup = self.load(By::SessionId(session.to_string())).await;
-        lookup.map(|lookup| self.unless_expired(lookup)).map_err(|status| away(status.message()))
+        lookup
+            .map(|lookup| self.unless_expired(lookup))
+            .map_err(|status| away(status.message()))
     }
 
     /// Forgets what was known of a token; the next look-up asks the control plane.
@@ -147,7 +159,10 @@ impl Directory {
         let mut request = Request::new(ResolveTenantRequest { by: Some(by) });
         request.set_timeout(DEADLINE);
         match self.client.clone().resolve_tenant(request).await {
-            Ok(answer) => answer.into_inner().tenant.map_or(Ok(Lookup::Unknown), |tenant| lookup(&tenant)),
+            Ok(answer) => answer
+                .into_inner()
+                .tenant
+                .map_or(Ok(Lookup::Unknown), |tenant| lookup(&tenant)),
             Err(status) if status.code() == Code::NotFound => Ok(Lookup::Unknown),
             Err(status) => Err(status),
         }
@@ -162,7 +177,11 @@ impl Directory {
     }
 
     async fn stale(&self, token: TokenHash, cause: &str) -> Result<Lookup, Fault> {
-        self.known.get(&token).await.map(Lookup::Ready).ok_or_else(|| away(cause))
+        self.known
+            .get(&token)
+            .await
+            .map(Lookup::Ready)
+            .ok_or_else(|| away(cause))
     }
 
     fn unless_expired(&self, lookup: Lookup) -> Lookup {
@@ -181,7 +200,9 @@ impl Directory {
     }
 
     fn sleep(&self) {
-        let until = self.since_start().saturating_add(i64::try_from(PATIENCE.as_millis()).unwrap_or(0));
+        let until = self
+            .since_start()
+            .saturating_add(i64::try_from(PATIENCE.as_millis()).unwrap_or(0));
         self.asleep_until.store(until, Ordering::Relaxed);
     }
 
@@ -202,7 +223,12 @@ impl Directory {
     }
 
     async fn follow_once(&self) -> Status {
-        let mut stream = match self.client.clone().watch_invalidations(WatchInvalidationsRequest {}).await {
+        let mut stream = match self
+            .client
+            .clone()
+            .watch_invalidations(WatchInvalidationsRequest {})
+            .await
+        {
             Ok(stream) => stream.into_inner(),
             Err(status) => return status,
         };
@@ -253,7 +279,11 @@ fn lookup(wire: &Wire) -> Result<Lookup, Status> {
         ignored: wire.ignored_features.clone(),
         currency: wire.currency.clone(),
         tier: wire.tier.clone(),
-        expires_at: wire.expires_at.as_ref().and_then(proto::instant).ok_or_else(|| malformed("expiry"))?,
+        expires_at: wire
+            .expires_at
+            .as_ref()
+            .and_then(proto::instant)
+            .ok_or_else(|| malformed("expiry"))?,
     })))
 }
 
@@ -264,8 +294,16 @@ fn lookup(wire: &Wire) -> Result<Lookup, Status> {
 pub fn ready(lookup: Lookup) -> Result<Arc<Tenant>, Fault> {
     match lookup {
         Lookup::Ready(tenant) => Ok(tenant),
-        Lookup::NotReady => Err(Fault::new(codes::SESSION_NOT_READY, "This preview is still being prepared.").retry_after(1)),
-        Lookup::Over => Err(Fault::new(codes::SESSION_EXPIRED, "This preview is over. Start a new one to go on.")),
-        Lookup::Unknown => Err(Fault::new(codes::SESSION_NOT_FOUND, "There is no preview with this token.")),
+        Lookup::NotReady => {
+            Err(Fault::new(codes::SESSION_NOT_READY, "This preview is still being prepared.").retry_after(1))
+        }
+        Lookup::Over => Err(Fault::new(
+            codes::SESSION_EXPIRED,
+            "This preview is over. Start a new one to go on.",
+        )),
+        Lookup::Unknown => Err(Fault::new(
+            codes::SESSION_NOT_FOUND,
+            "There is no preview with this token.",
+        )),
     }
 }

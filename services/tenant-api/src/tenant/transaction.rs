@@ -84,8 +84,17 @@ impl Tx {
             ";SET LOCAL ROLE {role};SET LOCAL search_path TO {schema};SET LOCAL statement_timeout TO {}",
             timeout.as_millis()
         );
-        let state = State { pool, lifecycle, prologue: prologue.into(), connection: None, phase: Phase::Waiting };
-        Self { state: Mutex::new(state), statements: AtomicU32::new(0) }
+        let state = State {
+            pool,
+            lifecycle,
+            prologue: prologue.into(),
+            connection: None,
+            phase: Phase::Waiting,
+        };
+        Self {
+            state: Mutex::new(state),
+            statements: AtomicU32::new(0),
+        }
     }
 
     /// Statements sent so far, BEGIN and COMMIT left out.
@@ -107,7 +116,9 @@ impl Tx {
                 Ok(())
             }
             Phase::Open => {
-                let Some(connection) = state.connection.as_mut() else { return Err(over()) };
+                let Some(connection) = state.connection.as_mut() else {
+                    return Err(over());
+                };
                 let result = connection.execute("COMMIT").await.map_err(failure);
                 if result.is_ok() {
                     state.phase = Phase::Closed;
@@ -151,7 +162,10 @@ impl State {
             // From here on a drop sends ROLLBACK, also when this future is cancelled while BEGIN is in flight.
             self.phase = Phase::Opening;
             let connection = self.connection.insert(connection);
-            match sqlx::raw_sql(AssertSqlSafe(self.prologue.to_string())).execute(&mut **connection).await {
+            match sqlx::raw_sql(AssertSqlSafe(self.prologue.to_string()))
+                .execute(&mut **connection)
+                .await
+            {
                 Ok(_) => {
                     self.phase = Phase::Open;
                     return Ok(());
@@ -184,7 +198,9 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
         self.lifecycle.spawn(async move {
             let rollback = tokio::time::timeout(ROLLBACK, connection.execute("ROLLBACK")).await;
             if !matches!(rollback, Ok(Ok(_))) {
@@ -213,7 +229,9 @@ impl ConnectionTrait for Tx {
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let mut state = self.open().await?;
-        let result = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut **state.connection()?).await;
+        let result = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut **state.connection()?)
+            .await;
         state.settle(result).map(Into::into)
     }
 
@@ -226,7 +244,9 @@ impl ConnectionTrait for Tx {
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut state = self.open().await?;
         let result = query(&statement).fetch_all(&mut **state.connection()?).await;
-        state.settle(result).map(|rows| rows.into_iter().map(Into::into).collect())
+        state
+            .settle(result)
+            .map(|rows| rows.into_iter().map(Into::into).collect())
     }
 }
 

@@ -1,0 +1,55 @@
+//! The audit log: one row for each successful write by staff, and for anyone's registration, sign-in, password change,
+//! purchase and cancellation (contract README section 12).
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use uuid::Uuid;
+
+use crate::http::{Answer, Call, Result};
+
+/// Resources whose writes are not audited.
+const EXEMPT: [&str; 4] = ["notifications", "emails", "payment-intents", "cart"];
+
+/// Writes the row for a request that succeeded, in its transaction.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn record(call: &Call, answer: &mut Answer) -> Result<()> {
+    let route = call.route();
+    let by_staff = call.is_staff() && !EXEMPT.contains(&route.resource);
+    if !route.is_write() || !(by_staff || route.audited) {
+        return Ok(());
+    }
+    let subject = answer.take_subject();
+    let (actor, name) = match (call.caller(), &subject.actor) {
+        (_, Some((id, name))) => (Some(*id), name.clone()),
+        (Some(caller), None) => (Some(caller.id), caller.name.clone()),
+        // Nobody is signed in and nobody was signed in by this: a logout without a token, say.
+        (None, None) => return Ok(()),
+    };
+    let entity = format!("{}.{}", route.module, route.resource);
+    let title = if subject.title.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", subject.title)
+    };
+    let summary: String = format!("{name}: {} {}{title}", route.operation, route.resource)
+        .chars()
+        .take(200)
+        .collect();
+    let sql = "INSERT INTO audit_logs (id, actor_id, actor_name, action, entity_type, entity_id, summary, changes) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let values = [
+        Uuid::now_v7().into(),
+        actor.into(),
+        name.into(),
+        format!("{entity}.{}", route.operation).into(),
+        entity.into(),
+        subject.id.into(),
+        summary.into(),
+        subject.changes.into(),
+    ];
+    call.tx()
+        .execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
+        .await?;
+    Ok(())
+}

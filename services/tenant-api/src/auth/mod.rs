@@ -1,0 +1,10 @@
+//! Who is calling: passwords, access tokens, refresh tokens (contract README section 8).
+
+pub mod caller;
+mod hs256;
+pub mod opaque;
+pub mod password;
+mod tokens;
+
+pub use caller::{Caller, Role};
+pub use tokens::{Claims, Tokens};

@@ -1,0 +1,304 @@
+//! What happens to every request once its route is known, in the contract's order (README section 3).
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::{
+    extract::{RawPathParams, Request},
+    http::{HeaderMap, Method},
+    response::{IntoResponse, Response},
+};
+use fault::{Detail, Fault, codes};
+use serde_json::{Map, Value};
+
+use super::{
+    Answer, App, Call, Error, Result, Route, Who,
+    body::{JSON_LIMIT, Raw},
+    call::Parts,
+    failure::{Failure, judge},
+    idempotency::{self, Claim},
+    limits::Counted,
+    query::Query,
+    route::Body,
+    session::Admitted,
+};
+use crate::{
+    audit,
+    auth::{Caller, caller},
+    resource::{Field, Write, value},
+    tenant::{
+        directory,
+        transaction::{Access, Tx},
+    },
+};
+
+/// How often a request that lost a race is run again.
+const TRIES: u32 = 4;
+/// The version that a change was made from.
+const VERSION: Field = Field::int("version").min("1").filled();
+/// What a multipart body adds to its file.
+const MULTIPART_OVERHEAD: usize = 16 * 1024;
+
+/// Serves one request.
+pub async fn serve(app: Arc<App>, route: Arc<Route>, parameters: RawPathParams, request: Request) -> Response {
+    let span = tracing::Span::current();
+    span.record(
+        "otel.name",
+        format_args!("http.{}.{}.{}", route.module, route.resource, route.operation).to_string(),
+    );
+    span.record("http.route", route.path.as_str());
+    let deadline = app.limits.request;
+    match tokio::time::timeout(deadline, answer(app, &route, parameters, request)).await {
+        Ok(Ok(answer)) => answer.into_response(route.status),
+        Ok(Err(fault)) => fault.into_response(),
+        Err(_) => Fault::unavailable(1, "the request took too long").into_response(),
+    }
+}
+
+async fn answer(
+    app: Arc<App>,
+    route: &Arc<Route>,
+    parameters: RawPathParams,
+    request: Request,
+) -> Result<Answer, Fault> {
+    let (head, body) = request.into_parts();
+    let Some(admitted) = head.extensions.get::<Admitted>().cloned() else {
+        return Err(Fault::internal("a route ran without a session"));
+    };
+    count(&app, route, &admitted)?;
+    let limit = match route.body {
+        Body::File => usize::try_from(app.limits.file_bytes)
+            .unwrap_or(usize::MAX)
+            .saturating_add(MULTIPART_OVERHEAD),
+        Body::None | Body::Fields(_) | Body::Changes { .. } => JSON_LIMIT,
+    };
+    // Read before a connection is taken: a slow body must not hold one.
+    let raw = Arc::new(Raw::read(&head.headers, body, limit).await);
+    let path: Vec<String> = parameters.iter().map(|(_, value)| value.to_owned()).collect();
+    let query = Query::read(head.uri.query());
+    let query = query?;
+    let is_secure = head
+        .headers
+        .get("x-forwarded-proto")
+        .is_some_and(|proto| proto.as_bytes().starts_with(b"https"));
+
+    for attempt in 1..=TRIES {
+        let incoming = Incoming {
+            app: Arc::clone(&app),
+            admitted: admitted.clone(),
+            route: Arc::clone(route),
+            path: path.clone(),
+            query: query.clone(),
+            headers: head.headers.clone(),
+            raw: Arc::clone(&raw),
+            is_secure,
+        };
+        let error = match incoming.run().await {
+            Ok(answer) => return Ok(answer),
+            Err(Error::Fault(fault)) => return Err(fault),
+            Err(Error::Database(error)) => error,
+        };
+        match judge(error) {
+            Failure::Fault(fault) => return Err(fault),
+            Failure::Lost(error) if attempt == TRIES => return Err(Fault::unavailable(1, error)),
+            Failure::Lost(error) => {
+                tracing::debug!(%error, attempt, "lost a race, running the request again");
+                tokio::time::sleep(std::time::Duration::from_millis(u64::from(attempt) * 5)).await;
+            }
+            Failure::Moved(error) => return Err(moved(&app, &admitted, error).await),
+        }
+    }
+    Err(Fault::internal("no try was left"))
+}
+
+/// The database does not know what the cache says: the session ended a moment ago, or this is our fault.
+async fn moved(app: &App, admitted: &Admitted, error: sea_orm::DbErr) -> Fault {
+    app.directory.forget(admitted.token).await;
+    match app.directory.find(admitted.token).await.and_then(directory::ready) {
+        Err(fault) => fault,
+        Ok(now) if now.generation != admitted.tenant.generation => {
+            Fault::new(codes::SESSION_NOT_READY, "This preview has just been prepared anew.").retry_after(1)
+        }
+        Ok(_) => Fault::internal(error),
+    }
+}
+
+fn count(app: &App, route: &Route, admitted: &Admitted) -> Result<(), Fault> {
+    let session = admitted.tenant.session;
+    app.rates.count(session, Counted::Request)?;
+    match (route.resource, route.operation) {
+        ("auth", _) if route.is_write() => app.rates.count(session, Counted::AuthWrite),
+        ("contact-messages", "create") => app.rates.count(session, Counted::Contact),
+        _ => Ok(()),
+    }
+}
+
+struct Incoming {
+    app: Arc<App>,
+    admitted: Admitted,
+    route: Arc<Route>,
+    path: Vec<String>,
+    query: Query,
+    headers: HeaderMap,
+    raw: Arc<Raw>,
+    is_secure: bool,
+}
+
+impl Incoming {
+    async fn run(self) -> Result<Answer> {
+        let Self {
+            app,
+            admitted,
+            route,
+            path,
+            query,
+            headers,
+            raw,
+            is_secure,
+        } = self;
+        let access = if route.method == Method::GET {
+            Access::ReadOnly
+        } else {
+            Access::ReadWrite
+        };
+        let tx = Tx::new(
+            app.pool.clone(),
+            app.lifecycle.clone(),
+            &admitted.tenant,
+            access,
+            app.limits.statement,
+        );
+        let now = app.clock.now();
+        let caller = caller::identify(&app.tokens, &tx, &admitted.tenant, &headers, route.ignores_bearer, now).await?;
+        allowed(route.who, caller.as_ref())?;
+        let body = checked_body(route.body, &raw, caller.as_ref())?;
+        let call = Call(Arc::new(Parts {
+            app,
+            tenant: admitted.tenant,
+            route,
+            tx,
+            caller,
+            path,
+            query,
+            headers,
+            raw,
+            body,
+            now,
+            is_secure,
+        }));
+
+        let claim = if call.route().idempotent {
+            idempotency::claim(&call).await?
+        } else {
+            Claim::None
+        };
+        if let Claim::Replay(answer) = claim {
+            return Ok(*answer);
+        }
+        let mut answer = (call.route().handler)(call.clone()).await?;
+        if !answer.is_refusal() {
+            audit::record(&call, &mut answer).await?;
+            idempotency::keep(&call, &claim, &answer).await?;
+        }
+        if access == Access::ReadWrite {
+            call.tx().commit().await?;
+        }
+        Ok(answer)
+    }
+}
+
+/// Whether the caller may call the route at all. Rows are looked at later.
+fn allowed(who: &[Who], caller: Option<&Caller>) -> Result<(), Fault> {
+    if who.contains(&Who::Public) {
+        return Ok(());
+    }
+    let caller = caller.ok_or_else(|| Fault::new(codes::UNAUTHORIZED, "Sign in first."))?;
+    let passes = caller.is_admin()
+        || who.iter().any(|who| match who {
+            Who::Public | Who::User | Who::Owner | Who::Module(_) => true,
+            Who::Staff => caller.is_staff(),
+            Who::Admin => false,
+        });
+    if passes {
+        Ok(())
+    } else {
+        Err(Fault::new(codes::FORBIDDEN, "Your role does not allow this."))
+    }
+}
+
+/// Reads and checks a body: media type, size, syntax, then who may write its fields, then the fields.
+fn checked_body(body: Body, raw: &Raw, caller: Option<&Caller>) -> Result<Map<String, Value>, Fault> {
+    match body {
+        Body::None => Ok(Map::new()),
+        Body::File => raw.bytes().map(|_| Map::new()),
+        Body::Fields(fields) => {
+            let sent = raw.json()?;
+            may_write(fields, &sent, caller)?;
+            let mut details = Vec::new();
+            check_writable(fields, &sent, true, &mut details);
+            let kept = value::object(fields, Value::Object(writable(sent, &details)), "", &mut details);
+            finish(kept, details)
+        }
+        Body::Changes { fields, versioned } => {
+            let sent = raw.json()?;
+            may_write(fields, &sent, caller)?;
+            let mut details = Vec::new();
+            check_writable(fields, &sent, false, &mut details);
+            let mut kept = Map::new();
+            for (name, sent) in writable(sent, &details) {
+                let field = fields.iter().find(|field| field.name == name);
+                match field.or_else(|| (versioned && name == "version").then_some(&VERSION)) {
+                    Some(field) => {
+                        if let Some(value) = value::normalise(field, sent, &name, &mut details) {
+                            kept.insert(name, value);
+                        }
+                    }
+                    None => details.push(Detail::new(value::shown(&name), "is not a known field")),
+                }
+            }
+            finish(Some(kept), details)
+        }
+    }
+}
+
+fn finish(kept: Option<Map<String, Value>>, details: Vec<Detail>) -> Result<Map<String, Value>, Fault> {
+    match kept {
+        Some(kept) if details.is_empty() => Ok(kept),
+        _ => Err(Fault::invalid(details)),
+    }
+}
+
+/// Fields that only staff or admins may set are 403 from others, before their values are looked at.
+fn may_write(fields: &[Field], sent: &Map<String, Value>, caller: Option<&Caller>) -> Result<(), Fault> {
+    let forbidden = fields
+        .iter()
+        .filter(|field| sent.contains_key(field.name))
+        .find(|field| match field.write {
+            Write::Staff => !caller.is_some_and(Caller::is_staff),
+            Write::Admin => !caller.is_some_and(Caller::is_admin),
+            Write::All | Write::Create | Write::Server => false,
+        });
+    match forbidden {
+        Some(field) => Err(Fault::new(
+            codes::FORBIDDEN,
+            format!("Your role does not allow you to set {}.", field.name),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Names the sent fields that the server writes, or that cannot be changed any more.
+fn check_writable(fields: &[Field], sent: &Map<String, Value>, is_create: bool, details: &mut Vec<Detail>) {
+    for field in fields.iter().filter(|field| sent.contains_key(field.name)) {
+        match field.write {
+            Write::Server => details.push(Detail::new(field.name, "is written by the server")),
+            Write::Create if !is_create => details.push(Detail::new(field.name, "cannot be changed")),
+            Write::All | Write::Create | Write::Staff | Write::Admin => {}
+        }
+    }
+}
+
+fn writable(mut sent: Map<String, Value>, details: &[Detail]) -> Map<String, Value> {
+    let refused: BTreeSet<&str> = details.iter().map(|detail| detail.field.as_str()).collect();
+    sent.retain(|name, _| !refused.contains(name.as_str()));
+    sent
+}

@@ -1,0 +1,82 @@
+//! The first two checks of every request: which session, and is the feature granted (contract README sections 1-3).
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use domain::{SessionToken, TokenHash};
+use fault::{Fault, codes};
+use modules::Gate;
+
+use super::App;
+use crate::tenant::{Tenant, directory};
+
+/// The header that names the session.
+pub const SESSION: HeaderName = HeaderName::from_static("x-preview-session");
+
+/// Paths that need no session header: their handlers say whose they are.
+const EXEMPT: [&str; 3] = ["/api/v1/openapi.json", "/api/v1/docs", "/api/v1/uploads/content/"];
+
+/// The session of a request, in its extensions.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Its tenant.
+    pub tenant: Arc<Tenant>,
+    /// The hash of its token, to forget it when the database says that it moved.
+    pub token: TokenHash,
+}
+
+/// Lets a request pass when its session is ready and the path's feature is granted.
+pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if EXEMPT.iter().any(|exempt| {
+        if exempt.ends_with('/') {
+            path.starts_with(exempt)
+        } else {
+            path == *exempt
+        }
+    }) {
+        return next.run(request).await;
+    }
+    match find(&app, request.headers(), path).await {
+        Ok(admitted) => {
+            tracing::Span::current().record("session.id", tracing::field::display(admitted.tenant.session));
+            app.activity.note(admitted.tenant.session, app.clock.now());
+            request.extensions_mut().insert(admitted);
+            next.run(request).await
+        }
+        Err(fault) => fault.into_response(),
+    }
+}
+
+async fn find(app: &App, headers: &HeaderMap, path: &str) -> Result<Admitted, Fault> {
+    let token = token(headers)?;
+    let tenant = directory::ready(app.directory.find(token).await?)?;
+    match modules::gate(path, &tenant.enabled) {
+        Gate::Open(_) => Ok(Admitted { tenant, token }),
+        Gate::Closed(feature) => {
+            let message = format!(
+                "This preview does not include the feature {} ({}).",
+                feature.slug, feature.title
+            );
+            Err(Fault::new(codes::FEATURE_NOT_AVAILABLE, message))
+        }
+        Gate::Unknown => Err(Fault::new(codes::NOT_FOUND, "There is no such route.")),
+    }
+}
+
+fn token(headers: &HeaderMap) -> Result<TokenHash, Fault> {
+    let refused = |message: &'static str| Fault::new(codes::SESSION_REQUIRED, message);
+    let mut values = headers.get_all(SESSION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(refused("Name the preview in exactly one X-Preview-Session header."));
+    };
+    let token = value.to_str().ok().and_then(|text| text.parse::<SessionToken>().ok());
+    token
+        .map(|token| token.hash())
+        .ok_or_else(|| refused("X-Preview-Session is malformed: a token has 20 to 128 letters, digits and dashes."))
+}

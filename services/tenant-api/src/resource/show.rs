@@ -1,0 +1,42 @@
+//! GET of one row, by id or slug.
+
+use fault::Fault;
+use sea_orm::{QueryFilter, QuerySelect};
+
+use super::{Resource, present, select};
+use crate::http::{Answer, Call, Result};
+
+/// The handler.
+///
+/// # Errors
+/// 404 when it is not there or the caller may not see it.
+pub async fn show<R: Resource>(call: Call) -> Result<Answer> {
+    let row = find::<R>(&call, call.parameter("id"), Lock::None).await?;
+    present::one::<R>(&call, row).await.map(Answer::data)
+}
+
+/// Whether a row is locked against others until the transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// It is not.
+    None,
+    /// It is.
+    Update,
+}
+
+/// One row that the caller may see, below the parent that the path names.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn find<R: Resource>(call: &Call, key: &str, lock: Lock) -> Result<R::Model> {
+    let parent = R::parent(call).await?;
+    let condition = select::by_key::<R>(key).ok_or_else(Fault::not_found)?;
+    let mut query = select::select::<R>()
+        .filter(condition)
+        .filter(select::fixed::<R>(&parent))
+        .filter(R::visible(call).await?);
+    if lock == Lock::Update {
+        query = query.lock_exclusive();
+    }
+    query.one(call.tx()).await?.ok_or_else(|| Fault::not_found().into())
+}

@@ -1,0 +1,145 @@
+//! Slugs: made from a title or a name when they are left out, with -2, -3 … when taken.
+
+use sea_orm::EntityTrait;
+
+use super::{
+    Field,
+    spec::{Change, Spec},
+};
+
+/// The longest slug.
+const LONGEST: usize = 80;
+/// Fields that a slug is made from, the first that there is.
+const SOURCES: [&str; 2] = ["title", "name"];
+
+/// The slug that a row should get.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Sent by the caller: this one or none.
+    Sent(String),
+    /// Made by us: this one or a numbered one.
+    Made(String),
+}
+
+impl Wish {
+    /// The slug without a number.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        let (Self::Sent(text) | Self::Made(text)) = self;
+        text
+    }
+
+    /// The slug to take when `taken` are not free; `None` when the sent one is taken.
+    #[must_use]
+    pub fn settle(self, taken: &[&str]) -> Option<String> {
+        let is_free = |slug: &str| !taken.contains(&slug);
+        match self {
+            Self::Sent(slug) => is_free(&slug).then_some(slug),
+            Self::Made(slug) if is_free(&slug) => Some(slug),
+            Self::Made(slug) => (2..).map(|n| numbered(&slug, n)).find(|slug| is_free(slug)),
+        }
+    }
+}
+
+fn numbered(slug: &str, n: u32) -> String {
+    let end = format!("-{n}");
+    let room = LONGEST - end.len();
+    format!("{}{end}", slug[..slug.len().min(room)].trim_end_matches('-'))
+}
+
+/// The slug that a change asks for: the sent one, or one made from the title of a new row.
+#[must_use]
+pub fn wish<R: EntityTrait>(spec: &Spec, change: &Change<'_, R>) -> Option<(&'static Field, Wish)> {
+    let field = spec.slug()?;
+    if let Some(sent) = change.text(field.name) {
+        return Some((field, Wish::Sent(sent.to_owned())));
+    }
+    if !change.is_create() {
+        return None;
+    }
+    let source = SOURCES
+        .iter()
+        .find_map(|source| change.text(source))
+        .unwrap_or_default();
+    Some((field, Wish::Made(from(source))))
+}
+
+/// A slug from a title: accents dropped, everything else that is no letter or digit becomes one dash.
+#[must_use]
+pub fn from(title: &str) -> String {
+    let mut slug = String::new();
+    for letter in title.chars().flat_map(char::to_lowercase) {
+        match plain(letter) {
+            Some(text) => slug.push_str(text),
+            None if letter.is_ascii_alphanumeric() => slug.push(letter),
+            None if !slug.is_empty() && !slug.ends_with('-') => slug.push('-'),
+            None => {}
+        }
+    }
+    slug.truncate(LONGEST - 8);
+    let slug = slug.trim_matches('-');
+    if slug.is_empty() {
+        "item".to_owned()
+    } else {
+        slug.to_owned()
+    }
+}
+
+/// Letters of Latin alphabets without their marks.
+fn plain(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        'à' | 'á' | 'â' | 'ã' | 'å' | 'ā' | 'ă' | 'ą' => "a",
+        'ä' | 'æ' => "ae",
+        'ç' | 'ć' | 'č' => "c",
+        'ď' | 'đ' | 'ð' => "d",
+        'è' | 'é' | 'ê' | 'ë' | 'ē' | 'ę' | 'ě' => "e",
+        'ğ' => "g",
+        'ì' | 'í' | 'î' | 'ï' | 'ī' | 'ı' => "i",
+        'ł' => "l",
+        'ñ' | 'ń' | 'ň' => "n",
+        'ò' | 'ó' | 'ô' | 'õ' | 'ō' | 'ő' => "o",
+        'ö' | 'ø' | 'œ' => "oe",
+        'ř' => "r",
+        'ś' | 'š' | 'ş' => "s",
+        'ß' => "ss",
+        'ť' | 'ţ' => "t",
+        'ù' | 'ú' | 'û' | 'ū' | 'ů' | 'ű' => "u",
+        'ü' => "ue",
+        'ý' | 'ÿ' => "y",
+        'ź' | 'ż' | 'ž' => "z",
+        'þ' => "th",
+        _ => return None,
+    })
+}
+
+/// For a LIKE pattern; a slug has no other characters that mean something there.
+#[must_use]
+pub fn escape(slug: &str) -> String {
+    slug.replace('_', "\\_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slug_is_made_of_the_titles_words() {
+        assert_eq!(
+            from("  Große Übung: 3 Äpfel & 1 œuf!  "),
+            "grosse-uebung-3-aepfel-1-oeuf"
+        );
+        assert_eq!(from("日本"), "item");
+        assert!(from(&"x".repeat(300)).len() <= LONGEST);
+    }
+
+    #[test]
+    fn a_made_slug_is_numbered_and_a_sent_one_is_not() {
+        assert_eq!(
+            Wish::Made("lamp".into()).settle(&["lamp", "lamp-2"]),
+            Some("lamp-3".into())
+        );
+        assert_eq!(Wish::Made("lamp".into()).settle(&["lamp-2"]), Some("lamp".into()));
+        assert_eq!(Wish::Sent("lamp".into()).settle(&["lamp"]), None);
+        assert_eq!(numbered(&"x".repeat(80), 12).len(), LONGEST);
+    }
+}

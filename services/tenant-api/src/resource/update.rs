@@ -1,0 +1,115 @@
+//! PATCH of one row: what is left out stays.
+
+use fault::{Fault, codes};
+use sea_orm::{ActiveModelTrait, IntoActiveModel, ModelTrait};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Resource,
+    permit::permit,
+    precheck, present, show,
+    spec::{Change, find_column},
+    value,
+};
+use crate::http::{Answer, Call, Result, answer::Subject};
+
+/// The handler.
+///
+/// # Errors
+/// 404, 403, 409, 422.
+pub async fn update<R: Resource>(call: Call) -> Result<Answer> {
+    let before = show::find::<R>(&call, call.parameter("id"), show::Lock::Update).await?;
+    permit::<R>(&call, Some(&before)).await?;
+    let mut values = call.body().clone();
+    check_version::<R>(&before, values.shift_remove("version").as_ref())?;
+    if values.is_empty() {
+        return present::one::<R>(&call, before).await.map(Answer::data);
+    }
+    let mut change = Change {
+        before: Some(&before),
+        values,
+    };
+    precheck::precheck::<R>(&call, &mut change).await?;
+    R::prepare(&call, &mut change).await?;
+    let values = change.values;
+    let after = write::<R>(&call, &before, &values).await?;
+    R::written(&call, Some(&before), &after).await?;
+    answer::<R>(&call, &before, after).await
+}
+
+/// Refuses a stale version; without one the last write wins.
+///
+/// # Errors
+/// 409 `VERSION_CONFLICT`.
+pub fn check_version<R: Resource>(row: &R::Model, sent: Option<&Value>) -> Result<(), Fault> {
+    let Some(sent) = sent.and_then(Value::as_i64) else {
+        return Ok(());
+    };
+    let now = match find_column::<R>("version").map(|column| row.get(column)) {
+        Some(sea_orm::Value::Int(Some(version))) => i64::from(version),
+        _ => return Ok(()),
+    };
+    if sent == now {
+        return Ok(());
+    }
+    let message = format!("Somebody changed this in the meantime: the version is {now}, not {sent}. Load it again.");
+    Err(Fault::new(codes::VERSION_CONFLICT, message))
+}
+
+/// Writes fields of a row, with the next version where rows carry one.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn write<R: Resource>(call: &Call, before: &R::Model, values: &Map<String, Value>) -> Result<R::Model> {
+    let mut row = before.clone().into_active_model();
+    for (name, value) in values {
+        if let (Some(column), Some(field)) = (find_column::<R>(name), R::SPEC.field(name)) {
+            row.try_set(column, value::sql(&field, value))?;
+        }
+    }
+    if let (true, Some(column)) = (R::SPEC.versioned, find_column::<R>("version")) {
+        if let sea_orm::Value::Int(Some(version)) = before.get(column) {
+            row.try_set(column, version.saturating_add(1).into())?;
+        }
+    }
+    if let Some(column) = find_column::<R>("updatedAt") {
+        row.try_set(column, call.now().into())?;
+    }
+    Ok(row.update(call.tx()).await?)
+}
+
+/// The answer for a changed row, with what changed for the audit log.
+///
+/// # Errors
+/// When what is embedded cannot be read.
+pub async fn answer<R: Resource>(call: &Call, before: &R::Model, after: R::Model) -> Result<Answer> {
+    let mut changes = Map::new();
+    for field in R::SPEC
+        .fields
+        .iter()
+        .filter(|field| !matches!(field.read, super::Read::None))
+    {
+        let Some(column) = find_column::<R>(field.name) else {
+            continue;
+        };
+        let (old, new) = (
+            value::show(field, before.get(column)),
+            value::show(field, after.get(column)),
+        );
+        if old != new {
+            changes.insert(field.name.to_owned(), json!([old, new]));
+        }
+    }
+    let id = match find_column::<R>("id").map(|column| after.get(column)) {
+        Some(sea_orm::Value::Uuid(id)) => id,
+        _ => None,
+    };
+    let json = present::one::<R>(call, after).await?;
+    let subject = Subject {
+        id,
+        title: present::title(&json),
+        changes: (!changes.is_empty()).then_some(Value::Object(changes)),
+        actor: None,
+    };
+    Ok(Answer::data(json).about(subject))
+}

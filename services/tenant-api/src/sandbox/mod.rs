@@ -1,0 +1,3 @@
+//! The sandbox: mail that goes nowhere, cards that charge nothing, files that vanish with the session.
+
+pub mod address;
