@@ -182,11 +182,17 @@ impl Reader {
         self.raw(name, None, help, false)
     }
 
+    /// A secret that may be left out.
+    pub fn optional_secret(&mut self, name: &'static str, help: &'static str) -> Option<Secret> {
+        self.raw(name, None, help, true).map(Secret)
+    }
+
     /// The address of a database; secret, since it carries a password. `or` names an earlier variable that stands in.
     pub fn database(&mut self, name: &'static str, or: Option<&'static str>, help: &'static str) -> Secret {
-        let text = self
-            .raw(name, None, help, true)
-            .or_else(|| or.and_then(|or| self.values.get(or).cloned()));
+        let first = self.raw(name, None, help, true);
+        // Described always, so that it is a flag too.
+        let second = or.and_then(|or| self.raw(or, None, "Stands in for the database address that is left out.", true));
+        let text = first.or(second);
         let Some(text) = text else {
             self.mistakes.push(format!(
                 "{name}: is missing, must be like postgresql://user:password@host:5432/database"

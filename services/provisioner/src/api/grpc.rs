@@ -1,0 +1,243 @@
+//! `ProvisionerService`: reads requests, calls the slots, writes answers. Decides nothing.
+
+use std::sync::Arc;
+
+use domain::{Currency, SessionId};
+use fault::Fault;
+use modules::Module;
+use proto::v1::{
+    self,
+    provisioner_service_server::{ProvisionerService, ProvisionerServiceServer},
+};
+use service::{config::Secret, grpc, lifecycle::Lifecycle};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, metadata::MetadataMap, transport::Server};
+use tracing::{Instrument, Span, info_span};
+
+use crate::{
+    config::LARGEST_TARGET,
+    error::Error,
+    slot::{
+        Order, Slots,
+        store::{Levels, Slot, State},
+    },
+};
+
+/// A request names a session and a few modules.
+const LARGEST_REQUEST: usize = 64 * 1024;
+
+/// The service over the slots.
+#[derive(Clone)]
+pub struct Provisioner(Arc<Slots>);
+
+/// Serves until the process stops, then lets calls that are under way end.
+///
+/// # Errors
+/// When the reflection service cannot be built.
+pub async fn serve(
+    listener: TcpListener,
+    slots: Arc<Slots>,
+    secret: Secret,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<()> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<ProvisionerServiceServer<Provisioner>>().await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let service = ProvisionerServiceServer::new(Provisioner(slots)).max_decoding_message_size(LARGEST_REQUEST);
+    let server = Server::builder()
+        .tcp_nodelay(true)
+        .add_service(health_service)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(tonic::service::interceptor::InterceptedService::new(
+            service,
+            grpc::guard(secret),
+        ))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), lifecycle.clone().stopping());
+    lifecycle.spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the gRPC interface failed");
+        }
+    });
+    Ok(())
+}
+
+#[tonic::async_trait]
+impl ProvisionerService for Provisioner {
+    async fn provision_schema(
+        &self,
+        request: Request<v1::ProvisionSchemaRequest>,
+    ) -> Result<Response<v1::ProvisionSchemaResponse>, Status> {
+        let span = span("provision_schema", request.metadata());
+        let body = request.into_inner();
+        let work = async {
+            let home = self.0.provision(order(&body.session_id, &body.modules, &body.currency)?).await?;
+            Ok(v1::ProvisionSchemaResponse {
+                schema_name: home.schema.to_string(),
+                role_name: home.role.to_string(),
+                warm: home.warm,
+            })
+        };
+        answer(work, span).await
+    }
+
+    async fn seed_modules(
+        &self,
+        request: Request<v1::SeedModulesRequest>,
+    ) -> Result<Response<v1::SeedModulesResponse>, Status> {
+        let span = span("seed_modules", request.metadata());
+        let body = request.into_inner();
+        let work = async {
+            let seeded = self.0.seed(order(&body.session_id, &body.modules, &body.currency)?).await?;
+            Ok(v1::SeedModulesResponse {
+                seeded: seeded.into_iter().map(str::to_owned).collect(),
+            })
+        };
+        answer(work, span).await
+    }
+
+    async fn drop_schema(
+        &self,
+        request: Request<v1::DropSchemaRequest>,
+    ) -> Result<Response<v1::DropSchemaResponse>, Status> {
+        let span = span("drop_schema", request.metadata());
+        let body = request.into_inner();
+        let work = async {
+            let existed = self.0.release(session(&body.session_id)?).await?;
+            Ok(v1::DropSchemaResponse { existed })
+        };
+        answer(work, span).await
+    }
+
+    async fn list_schemas(
+        &self,
+        request: Request<v1::ListSchemasRequest>,
+    ) -> Result<Response<v1::ListSchemasResponse>, Status> {
+        let work = async {
+            let slots = self.0.list().await?;
+            Ok(v1::ListSchemasResponse {
+                slots: slots.into_iter().map(slot).collect(),
+            })
+        };
+        answer(work, span("list_schemas", request.metadata())).await
+    }
+
+    async fn pool_status(
+        &self,
+        request: Request<v1::PoolStatusRequest>,
+    ) -> Result<Response<v1::PoolStatusResponse>, Status> {
+        let work = async { Ok(status(self.0.levels().await?)) };
+        answer(work, span("pool_status", request.metadata())).await
+    }
+
+    async fn set_pool_target(
+        &self,
+        request: Request<v1::SetPoolTargetRequest>,
+    ) -> Result<Response<v1::SetPoolTargetResponse>, Status> {
+        let span = span("set_pool_target", request.metadata());
+        let target = request.into_inner().target;
+        let work = async {
+            if target > LARGEST_TARGET {
+                return Err(Fault::field("target", format!("must be 0 to {LARGEST_TARGET}")));
+            }
+            Ok(v1::SetPoolTargetResponse {
+                status: Some(status(self.0.set_target(target).await?)),
+            })
+        };
+        answer(work, span).await
+    }
+}
+
+/// The span of a call, as part of the caller's trace.
+fn span(method: &'static str, metadata: &MetadataMap) -> Span {
+    let span = info_span!(
+        "rpc",
+        otel.name = format!("rpc.provisioner.{method}"),
+        otel.kind = "server",
+        rpc.method = method,
+        rpc.grpc.status_code = tracing::field::Empty,
+    );
+    grpc::adopt(&span, metadata);
+    span
+}
+
+async fn answer<T>(work: impl Future<Output = Result<T, Fault>>, span: Span) -> Result<Response<T>, Status> {
+    let result = work.instrument(span.clone()).await;
+    // The fault logs itself as it becomes a status: within the call's span.
+    let result = span.in_scope(|| result.map(Response::new).map_err(Status::from));
+    let code = result.as_ref().err().map_or(tonic::Code::Ok, Status::code);
+    span.record("rpc.grpc.status_code", code as i32);
+    result
+}
+
+fn session(text: &str) -> Result<SessionId, Fault> {
+    text.parse()
+        .map_err(|_| Fault::field("session_id", "must be the id of a session, a UUID"))
+}
+
+fn order(session_id: &str, modules: &[String], currency: &str) -> Result<Order, Fault> {
+    let mut details = Vec::new();
+    let mut chosen: Vec<&'static Module> = Vec::new();
+    for (position, id) in modules.iter().enumerate() {
+        match modules::module(id) {
+            Some(module) => chosen.push(module),
+            None => details.push(fault::Detail::new(
+                format!("modules[{position}]"),
+                "must be the id of a module",
+            )),
+        }
+    }
+    let currency = currency
+        .parse::<Currency>()
+        .map_err(|error| details.push(fault::Detail::new("currency", error.to_string())));
+    let session = session(session_id).map_err(|fault| details.extend_from_slice(fault.fields()));
+    match (session, currency) {
+        (Ok(session), Ok(currency)) if details.is_empty() => Ok(Order {
+            session,
+            modules: chosen,
+            currency,
+        }),
+        _ => Err(Fault::invalid(details)),
+    }
+}
+
+fn status(levels: Levels) -> v1::PoolStatusResponse {
+    v1::PoolStatusResponse {
+        target: levels.target,
+        ready: levels.ready,
+        preparing: levels.preparing,
+        claimed: levels.claimed,
+        gone: levels.gone,
+        empty: levels.empty,
+    }
+}
+
+fn slot(slot: Slot) -> v1::Slot {
+    let state = match slot.state {
+        State::Empty => v1::SlotState::Empty,
+        State::Preparing => v1::SlotState::Preparing,
+        State::Ready => v1::SlotState::Ready,
+        State::Claimed => v1::SlotState::Claimed,
+        State::Gone => v1::SlotState::Gone,
+    };
+    v1::Slot {
+        id: slot.id,
+        role_name: slot.role.to_string(),
+        schema_name: slot.schema.map(|schema| schema.to_string()).unwrap_or_default(),
+        state: state.into(),
+        session_id: slot.session.map(|session| session.to_string()).unwrap_or_default(),
+        modules: slot.modules,
+        fingerprint: slot.fingerprint.unwrap_or_default(),
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        Fault::from(error).into()
+    }
+}

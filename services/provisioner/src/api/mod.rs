@@ -1,0 +1,5 @@
+//! The interface to the orchestrator.
+
+mod grpc;
+
+pub use grpc::{Provisioner, serve};

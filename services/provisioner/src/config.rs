@@ -1,0 +1,98 @@
+//! The settings of the provisioner.
+
+use std::{net::SocketAddr, time::Duration};
+
+use service::{
+    config::{Reader, Secret},
+    telemetry,
+};
+
+use crate::database;
+
+/// The most slots that a pool may keep ready.
+pub const LARGEST_TARGET: u32 = 500;
+
+/// Everything the process needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the gRPC interface listens.
+    pub grpc: SocketAddr,
+    /// Where the private port listens.
+    pub admin: SocketAddr,
+    /// The database.
+    pub database: database::Config,
+    /// The pool of slots.
+    pub pool: Pool,
+    /// The secret between our processes.
+    pub secret: Secret,
+    /// How long a shutdown waits for what is under way.
+    pub grace: Duration,
+    /// Logs, traces, metrics.
+    pub telemetry: telemetry::Config,
+}
+
+/// How the pool of slots is kept.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Ready slots, unless an operator set another number.
+    pub target: u32,
+    /// How often the world is compared with the records.
+    pub reconcile: Duration,
+    /// How long a ready slot beyond the target stays unused before it is dropped.
+    pub surplus: Duration,
+}
+
+impl Config {
+    /// Describes the settings.
+    pub fn read(reader: &mut Reader) -> Self {
+        let telemetry = telemetry::Config::read(reader);
+        Self {
+            grpc: reader.address("PROVISIONER_GRPC_ADDR", "0.0.0.0:50052", "Where the gRPC interface listens."),
+            admin: reader.address(
+                "PROVISIONER_ADMIN_ADDR",
+                "0.0.0.0:9102",
+                "Where /livez, /readyz and /metrics listen; keep it private.",
+            ),
+            database: database::Config::read(reader),
+            pool: Pool::read(reader),
+            secret: reader.secret(
+                "INTERNAL_API_SECRET",
+                telemetry.app_env,
+                "The secret between our processes, in the metadata x-internal-secret.",
+            ),
+            grace: Duration::from_secs(reader.number(
+                "SHUTDOWN_GRACE_SECONDS",
+                20,
+                0..=600,
+                "How long a shutdown waits for what is under way.",
+            )),
+            telemetry,
+        }
+    }
+}
+
+impl Pool {
+    fn read(reader: &mut Reader) -> Self {
+        let target = reader.number(
+            "POOL_TARGET",
+            8,
+            0..=u64::from(LARGEST_TARGET),
+            "Schemas kept ready, until an operator sets another number; 0 turns the pool off.",
+        );
+        Self {
+            target: u32::try_from(target).unwrap_or(LARGEST_TARGET),
+            reconcile: Duration::from_secs(reader.number(
+                "RECONCILE_INTERVAL_SECONDS",
+                30,
+                1..=3600,
+                "How often the world is compared with the records.",
+            )),
+            surplus: Duration::from_secs(reader.number(
+                "POOL_SURPLUS_SECONDS",
+                600,
+                0..=86_400,
+                "How long a ready schema beyond POOL_TARGET stays unused before it is dropped.",
+            )),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Versioned migrations of the schema `provisioner`.
+
+use anyhow::{Context, bail};
+
+use crate::{database::Database, lock};
+
+/// In order; what was released is never changed.
+const MIGRATIONS: &[(i32, &str)] = &[(1, include_str!("../migrations/0001_slots.sql"))];
+
+/// Brings the schema up to date. Replicas that start together wait for each other.
+///
+/// # Errors
+/// When the database was not prepared with `provisioner install`, or is ahead of this program.
+pub async fn migrate(database: &Database) -> anyhow::Result<()> {
+    let transaction = database.begin(&lock::for_transaction(lock::MIGRATE)).await?;
+    let schema = transaction
+        .query_one("SELECT to_regnamespace('provisioner') IS NOT NULL, current_user::text", &[])
+        .await?;
+    if !schema.get::<_, bool>(0) {
+        bail!(
+            "the database has no schema `provisioner` that {} may use: run `provisioner install` once",
+            schema.get::<_, String>(1)
+        );
+    }
+    transaction
+        .batch_execute(
+            "CREATE TABLE IF NOT EXISTS provisioner.migrations (
+                version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
+        )
+        .await
+        .context("the schema `provisioner` cannot be written: run `provisioner install` once")?;
+    let applied: i32 = transaction
+        .query_one("SELECT coalesce(max(version), 0) FROM provisioner.migrations", &[])
+        .await?
+        .get(0);
+    let newest = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    if applied > newest {
+        tracing::warn!(applied, newest, "the database is ahead of this program");
+    }
+    for (version, script) in MIGRATIONS.iter().filter(|(version, _)| *version > applied) {
+        transaction
+            .batch_execute(script)
+            .await
+            .with_context(|| format!("migration {version} of the schema provisioner"))?;
+        transaction
+            .execute("INSERT INTO provisioner.migrations (version) VALUES ($1)", &[version])
+            .await?;
+        tracing::info!(version, "migrated");
+    }
+    transaction
+        .batch_execute(modules::SEED_FUNCTIONS)
+        .await
+        .context("the functions that seeds call")?;
+    transaction.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Giving a session its slot.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{Currency, RoleName, SchemaName, SessionId};
+use futures::join;
+use modules::Module;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::{error::SqlState, types::ToSql};
+use tracing::{Instrument, info_span};
+
+use super::{
+    Slots, seed,
+    store::{COLUMNS, Slot},
+};
+use crate::{
+    database::Transaction,
+    error::Error,
+    lock,
+    metrics::Step,
+};
+
+/// How long a claim waits for a slot when the pool is empty.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often a waiting claim looks for slots that other replicas made ready.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Who moves in.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The session.
+    pub session: SessionId,
+    /// Modules whose demo data it sees, core aside.
+    pub modules: Vec<&'static Module>,
+    /// For seeded orders.
+    pub currency: Currency,
+}
+
+/// Where a session lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// Its schema.
+    pub schema: SchemaName,
+    /// The role that may use it.
+    pub role: RoleName,
+    /// Whether a pooled slot was used.
+    pub warm: bool,
+}
+
+impl Slots {
+    /// Gives the session a schema with demo data; the same one when it is asked again.
+    ///
+    /// # Errors
+    /// When no slot gets ready in time, or the database is away.
+    pub async fn provision(self: &Arc<Self>, order: Order) -> Result<Home, Error> {
+        let order = Arc::new(order);
+        if let Some(home) = self.attempt(&order).await? {
+            self.metrics.provisioned(true);
+            return Ok(home);
+        }
+        let home = timeout_at(Instant::now() + PATIENCE, self.provision_cold(&order))
+            .instrument(info_span!("slot.wait"))
+            .await
+            .unwrap_or_else(|_| {
+                self.metrics.refused();
+                Err(Error::Exhausted(PATIENCE.as_secs()))
+            })?;
+        self.metrics.provisioned(false);
+        Ok(Home { warm: false, ..home })
+    }
+
+    /// Takes whichever slot gets ready first: one made for the purpose, a recycled one, one of another replica.
+    async fn provision_cold(self: &Arc<Self>, order: &Arc<Order>) -> Result<Home, Error> {
+        loop {
+            {
+                let _waiting = self.cold.wait();
+                self.prepare_for_waiting(0);
+                tokio::select! {
+                    () = self.cold.ready() => {}
+                    () = sleep(LOOK) => {}
+                }
+            }
+            if let Some(home) = self.attempt(order).await? {
+                return Ok(home);
+            }
+        }
+    }
+
+    async fn attempt(self: &Arc<Self>, order: &Arc<Order>) -> Result<Option<Home>, Error> {
+        let (slots, order) = (self.clone(), order.clone());
+        self.to_the_end(async move {
+            match slots.claim(&order).await {
+                // Another slot is worth a try; a second failure is not the slots' fault.
+                Err(error) if is_suspicious(&error) => slots.claim(&order).await,
+                claimed => claimed,
+            }
+        })
+        .await
+    }
+
+    /// Takes a ready slot, renames it and seeds it, in one transaction of two round trips; `None` when the pool is
+    /// empty.
+    async fn claim(&self, order: &Order) -> Result<Option<Home>, Error> {
+        let _call = self.traffic.enter();
+        let started = Instant::now();
+        let transaction = self.database.lend().await?;
+        let take = take(&transaction, order.session).instrument(info_span!("slot.take"));
+        let Some((known, slot)) = take.await? else {
+            transaction.rollback().await?;
+            self.fill.notify_one();
+            return Ok(None);
+        };
+        if known {
+            let missing = seed::missing(&slot, &order.modules);
+            seed::add(transaction, &slot, order, &missing).await?;
+            return Ok(Some(home(slot.schema()?.clone(), slot.role)));
+        }
+        let moved = self.move_in(transaction, &slot, order).await;
+        self.fill.notify_one();
+        match moved {
+            Ok(schema) => {
+                self.metrics.took(Step::Claim, started.elapsed());
+                Ok(Some(home(schema, slot.role)))
+            }
+            Err(error) if is_suspicious(&error) => {
+                tracing::error!(slot.id, %error, cause = ?error.state(), "a ready slot cannot be used: it is discarded");
+                self.discard_ready(&slot).await?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn move_in(&self, mut transaction: Transaction, slot: &Slot, order: &Order) -> Result<SchemaName, Error> {
+        let schema = SchemaName::of(order.session);
+        let chosen = seed::with_core(&order.modules);
+        let rename = format!(
+            "ALTER SCHEMA {} RENAME TO {};
+             UPDATE provisioner.slots SET state = 'claimed', schema_name = '{schema}', session_id = '{}',
+                modules = '{{{}}}', uses = uses + 1, updated_at = now() WHERE id = {};
+             {}",
+            slot.schema()?.quoted(),
+            schema.quoted(),
+            order.session,
+            seed::ids(&chosen).join(","),
+            slot.id,
+            seed::settings(&schema, order),
+        );
+        let script = modules::seed_sql(&chosen);
+        let started = Instant::now();
+        // One flush. After an error PostgreSQL skips what follows, and COMMIT rolls back.
+        let (renamed, seeded, committed) = join!(
+            transaction.batch_execute(&rename).instrument(info_span!("slot.rename")),
+            transaction.batch_execute(&script).instrument(info_span!("slot.seed")),
+            transaction.batch_execute("COMMIT").instrument(info_span!("slot.commit")),
+        );
+        if committed.is_ok() {
+            transaction.closed();
+        }
+        renamed?;
+        seeded?;
+        committed?;
+        self.metrics.took(Step::Seed, started.elapsed());
+        Ok(schema)
+    }
+
+    async fn discard_ready(&self, slot: &Slot) -> Result<(), Error> {
+        let connection = self.database.connection().await?;
+        connection
+            .execute(
+                "UPDATE provisioner.slots SET state = 'gone', discard = true, updated_at = now()
+                 WHERE id = $1 AND generation = $2 AND state = 'ready'",
+                &[&slot.id, &slot.generation],
+            )
+            .await?;
+        self.ended.notify_one();
+        Ok(())
+    }
+}
+
+/// Begins, waits for other calls about the session, and takes its slot (`true`) or the slot used last (`false`): the
+/// connections know its tables best, and slots that are too many come to rest at the other end.
+async fn take(transaction: &Transaction, session: SessionId) -> Result<Option<(bool, Slot)>, Error> {
+    let statement = transaction
+        .prepare_cached(&format!(
+            "WITH known AS (
+                SELECT true AS known, {COLUMNS} FROM provisioner.slots WHERE session_id = $1 FOR UPDATE
+             ), pooled AS (
+                SELECT false AS known, {COLUMNS} FROM provisioner.slots
+                WHERE state = 'ready' AND fingerprint = $2 AND NOT EXISTS (SELECT FROM known)
+                ORDER BY updated_at DESC LIMIT 1 FOR UPDATE SKIP LOCKED
+             )
+             SELECT * FROM known UNION ALL SELECT * FROM pooled"
+        ))
+        .await?;
+    let begin = format!("BEGIN; {}", lock::for_transaction(lock::of(session)));
+    let (id, fingerprint) = (session.uuid(), modules::ddl_fingerprint());
+    let parameters: [&(dyn ToSql + Sync); 2] = [&id, &fingerprint];
+    let (begun, taken) = join!(
+        transaction.batch_execute(&begin),
+        transaction.query_opt(&statement, &parameters)
+    );
+    begun?;
+    let Some(row) = taken? else { return Ok(None) };
+    Ok(Some((row.get("known"), Slot::of(&row)?)))
+}
+
+/// Whether the slot may be to blame: it is not what its record says. A schema of that name that exists already is
+/// somebody else's doing.
+fn is_suspicious(error: &Error) -> bool {
+    let duplicate = error.state() == Some(&SqlState::DUPLICATE_SCHEMA);
+    error.state().is_some() && !duplicate && !error.is_away() && !error.is_contention()
+}
+
+fn home(schema: SchemaName, role: RoleName) -> Home {
+    Home {
+        schema,
+        role,
+        warm: true,
+    }
+}

@@ -1,0 +1,64 @@
+//! Keeping the pool at its target, in the background.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{sleep, timeout};
+use tracing::{Instrument, info_span};
+
+use super::{Slots, prepare::Pace};
+use crate::error::Error;
+
+/// How long the pool is left alone when nobody asks for it.
+const TICK: Duration = Duration::from_secs(5);
+/// The rest after a failure.
+const REST: Duration = Duration::from_secs(2);
+/// The rest when waiting claims have all preparations for themselves.
+const MAKE_WAY: Duration = Duration::from_millis(200);
+
+impl Slots {
+    /// Makes slots, one at a time, whenever the pool is below its target. Woken by claims and ended sessions.
+    pub(super) async fn keep_filling(self: Arc<Self>) {
+        while !self.lifecycle.is_stopping() {
+            let rest = match self.fill_one().instrument(info_span!("slot.fill")).await {
+                Ok(true) => continue,
+                Ok(false) => TICK,
+                Err(Error::Stopping) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the pool cannot be filled");
+                    self.pause(REST).await;
+                    continue;
+                }
+            };
+            tokio::select! {
+                _ = timeout(rest, self.fill.notified()) => {}
+                () = self.lifecycle.clone().stopping() => {}
+            }
+        }
+    }
+
+    /// Makes one slot if one is missing.
+    async fn fill_one(&self) -> Result<bool, Error> {
+        let levels = self.levels().await?;
+        if levels.ready + levels.preparing >= levels.target || !self.is_present().await? {
+            return Ok(false);
+        }
+        let Some(_build) = self.cold.build_for_pool() else {
+            self.pause(MAKE_WAY).await;
+            return Ok(true);
+        };
+        let pace = if levels.ready * 2 < levels.target {
+            Pace::Brisk
+        } else {
+            Pace::Gentle
+        };
+        self.prepare(Some(levels.target), pace).await
+    }
+
+    /// Sleeps, but not through a shutdown.
+    pub(super) async fn pause(&self, time: Duration) {
+        tokio::select! {
+            () = sleep(time) => {}
+            () = self.lifecycle.clone().stopping() => {}
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Slots: schemas with all tables, made ahead, given to sessions, emptied and used again.
+//!
+//! ```text
+//! empty ──prepare──▶ preparing ──▶ ready ──claim──▶ claimed ──release──▶ gone ──recycle──▶ ready
+//!   ▲                                                                      │
+//!   └────────────────────────────── drop ◀─────────────────────────────────┘
+//! ```
+//! The record of a slot and its schema change in one transaction, so a process that dies in between leaves either
+//! the state before or the state after. Whoever works on a slot holds the lock on its row.
+
+mod claim;
+mod cold;
+mod drop;
+mod fill;
+mod imprint;
+mod prepare;
+mod reconcile;
+mod recycle;
+mod release;
+mod seed;
+pub mod store;
+mod traffic;
+
+use std::{future::Future, sync::Arc};
+
+use domain::RoleName;
+use service::lifecycle::Lifecycle;
+use tokio::sync::{Notify, oneshot};
+use tracing::Instrument;
+
+pub use claim::{Home, Order};
+pub use reconcile::Repairs;
+
+use self::{cold::Cold, traffic::Traffic};
+use crate::{config, database::Database, error::Error, metrics::Metrics};
+
+/// The slots of one database, as one replica sees them.
+pub struct Slots {
+    database: Database,
+    pool: config::Pool,
+    names: Names,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    traffic: Traffic,
+    cold: Arc<Cold>,
+    /// A slot is missing in the pool.
+    fill: Notify,
+    /// A session is over.
+    ended: Notify,
+}
+
+/// Names that depend on the database.
+#[derive(Clone, Debug)]
+struct Names {
+    database: String,
+    tenant: RoleName,
+    /// `WITH INHERIT FALSE, SET TRUE` where the server knows it; before 16 the login's NOINHERIT does the same.
+    membership: &'static str,
+}
+
+impl Slots {
+    /// Looks at the database and announces this replica's DDL as the present one.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn open(
+        database: Database,
+        pool: config::Pool,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+    ) -> Result<Arc<Self>, Error> {
+        let connection = database.connection().await?;
+        let row = connection
+            .query_one(
+                "SELECT current_database()::text, current_setting('server_version_num')::int",
+                &[],
+            )
+            .await?;
+        store::announce(&connection, modules::ddl_fingerprint()).await?;
+        drop(connection);
+        let name: String = row.get(0);
+        Ok(Arc::new(Self {
+            names: Names {
+                tenant: RoleName::parse(&format!("{name}_tenant"))?,
+                database: name,
+                membership: if row.get::<_, i32>(1) >= 160_000 {
+                    " WITH INHERIT FALSE, SET TRUE"
+                } else {
+                    ""
+                },
+            },
+            database,
+            pool,
+            lifecycle,
+            metrics,
+            traffic: Traffic::default(),
+            cold: Arc::default(),
+            fill: Notify::new(),
+            ended: Notify::new(),
+        }))
+    }
+
+    /// Starts what goes on beside the calls: filling the pool, emptying ended slots, reconciling.
+    pub fn start(self: &Arc<Self>) {
+        self.lifecycle.spawn(self.clone().keep_reconciling());
+        self.lifecycle.spawn(self.clone().keep_filling());
+        for _ in 0..recycle::WORKERS {
+            self.lifecycle.spawn(self.clone().keep_emptying());
+        }
+    }
+
+    /// Levels of the pool.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn levels(&self) -> Result<store::Levels, Error> {
+        let connection = self.database.connection().await?;
+        let levels = store::levels(&connection, self.pool.target).await?;
+        self.metrics.levels(&levels);
+        Ok(levels)
+    }
+
+    /// All slots that have or had a schema, by number.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn list(&self) -> Result<Vec<store::Slot>, Error> {
+        store::list(&*self.database.connection().await?).await
+    }
+
+    /// Changes how many ready slots are kept, for all replicas. What is too much goes at once.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn set_target(&self, target: u32) -> Result<store::Levels, Error> {
+        let connection = self.database.connection().await?;
+        store::set_target(&connection, target).await?;
+        store::discard_surplus(&connection, target, std::time::Duration::ZERO).await?;
+        drop(connection);
+        self.fill.notify_one();
+        self.ended.notify_one();
+        self.levels().await
+    }
+
+    /// Runs work to its end even when the caller hangs up, so that nothing stops halfway through a transaction.
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (done, result) = oneshot::channel();
+        let task = async move {
+            let _ = done.send(work.await);
+        };
+        self.lifecycle.spawn(task.in_current_span());
+        result.await.map_err(|_| Error::Cut)?
+    }
+}

@@ -1,0 +1,261 @@
+//! The records of slots.
+
+use std::time::Duration;
+
+use deadpool_postgres::ClientWrapper;
+use domain::{RoleName, SchemaName, SessionId};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// What a slot is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A role without a schema.
+    Empty,
+    /// Its tables are being made.
+    Preparing,
+    /// Clean, in the pool.
+    Ready,
+    /// A session lives in it.
+    Claimed,
+    /// Its session is over.
+    Gone,
+}
+
+/// A slot's record.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// Its number.
+    pub id: i32,
+    /// Its role.
+    pub role: RoleName,
+    /// What it is used for.
+    pub state: State,
+    /// Its schema now.
+    pub schema: Option<SchemaName>,
+    /// Which schema of this slot it is.
+    pub generation: i32,
+    /// Sessions that have lived in this schema.
+    pub uses: i32,
+    /// Of the DDL that made the schema.
+    pub fingerprint: Option<String>,
+    /// Of its catalogue rows when it was made.
+    pub imprint: Option<String>,
+    /// The session that lives in it.
+    pub session: Option<SessionId>,
+    /// Modules that were seeded.
+    pub modules: Vec<String>,
+}
+
+/// How many slots are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Levels {
+    /// Ready slots to keep.
+    pub target: u32,
+    /// Roles without a schema.
+    pub empty: u32,
+    /// Being made.
+    pub preparing: u32,
+    /// In the pool.
+    pub ready: u32,
+    /// Lived in.
+    pub claimed: u32,
+    /// To be emptied or dropped.
+    pub gone: u32,
+}
+
+impl Levels {
+    /// The counts with the names of their states.
+    #[must_use]
+    pub fn by_state(&self) -> [(&'static str, u32); 5] {
+        [
+            ("empty", self.empty),
+            ("preparing", self.preparing),
+            ("ready", self.ready),
+            ("claimed", self.claimed),
+            ("gone", self.gone),
+        ]
+    }
+}
+
+/// The columns that make a [`Slot`].
+pub const COLUMNS: &str =
+    "id, role_name, state, schema_name, generation, uses, fingerprint, imprint, session_id, modules";
+
+impl Slot {
+    /// Reads [`COLUMNS`].
+    ///
+    /// # Errors
+    /// When a name is none: the records were tampered with, and it must not reach SQL.
+    pub fn of(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.get("id"),
+            role: RoleName::parse(row.get("role_name"))?,
+            state: match row.get("state") {
+                "preparing" => State::Preparing,
+                "ready" => State::Ready,
+                "claimed" => State::Claimed,
+                "gone" => State::Gone,
+                _ => State::Empty,
+            },
+            schema: row
+                .get::<_, Option<&str>>("schema_name")
+                .map(SchemaName::parse)
+                .transpose()?,
+            generation: row.get("generation"),
+            uses: row.get("uses"),
+            fingerprint: row.get("fingerprint"),
+            imprint: row.get("imprint"),
+            session: row.get::<_, Option<Uuid>>("session_id").map(SessionId::from),
+            modules: row.get("modules"),
+        })
+    }
+
+    /// Its schema. Every state but empty has one.
+    ///
+    /// # Errors
+    /// When the record has none.
+    pub fn schema(&self) -> Result<&SchemaName, Error> {
+        self.schema.as_ref().ok_or(Error::NoSchema)
+    }
+
+    /// Its schema's name in the pool.
+    ///
+    /// # Errors
+    /// Never with numbers of the records.
+    pub fn pool_name(&self) -> Result<SchemaName, Error> {
+        Ok(SchemaName::parse(&format!("slot_{:04}_{}", self.id, self.generation))?)
+    }
+
+    /// Its schema's name after a session; each session of the schema has another.
+    ///
+    /// # Errors
+    /// Never with numbers of the records.
+    pub fn gone_name(&self) -> Result<SchemaName, Error> {
+        let Self { id, generation, uses, .. } = self;
+        Ok(SchemaName::parse(&format!("gone_{id:04}_{generation}_{uses}"))?)
+    }
+
+    /// Whether this program's DDL made the schema.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.fingerprint.as_deref() == Some(modules::ddl_fingerprint())
+    }
+}
+
+/// Makes this DDL the present one: that of the replica started last, so that a rollback works as an upgrade does.
+///
+/// # Errors
+/// When the database is away.
+pub async fn announce(client: &ClientWrapper, fingerprint: &str) -> Result<(), Error> {
+    client
+        .execute(
+            "INSERT INTO provisioner.fingerprints VALUES ($1, clock_timestamp())
+             ON CONFLICT (fingerprint) DO UPDATE SET started_at = clock_timestamp()",
+            &[&fingerprint],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Whether this DDL is the present one. While an upgrade rolls, replicas of the old program keep out of the pool.
+///
+/// # Errors
+/// When the database is away.
+pub async fn is_present(client: &ClientWrapper, fingerprint: &str) -> Result<bool, Error> {
+    let row = client
+        .query_opt(
+            "SELECT fingerprint = $1 FROM provisioner.fingerprints ORDER BY started_at DESC LIMIT 1",
+            &[&fingerprint],
+        )
+        .await?;
+    Ok(row.is_none_or(|row| row.get(0)))
+}
+
+/// How many ready slots to keep: what an operator set, else `configured`.
+///
+/// # Errors
+/// When the database is away.
+pub async fn target(client: &ClientWrapper, configured: u32) -> Result<u32, Error> {
+    let row = client.query_opt("SELECT target FROM provisioner.pool", &[]).await?;
+    Ok(row.map_or(configured, |row| u32::try_from(row.get::<_, i32>(0)).unwrap_or(0)))
+}
+
+/// Records what an operator set.
+///
+/// # Errors
+/// When the database is away.
+pub async fn set_target(client: &ClientWrapper, target: u32) -> Result<(), Error> {
+    client
+        .execute(
+            "INSERT INTO provisioner.pool (target) VALUES ($1) ON CONFLICT (only_row) DO UPDATE SET target = $1",
+            &[&i32::try_from(target).unwrap_or(i32::MAX)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Counts slots by state. Ready slots of other DDL are as good as gone.
+///
+/// # Errors
+/// When the database is away.
+pub async fn levels(client: &ClientWrapper, configured: u32) -> Result<Levels, Error> {
+    let statement = client
+        .prepare_cached(
+            "SELECT CASE WHEN state = 'ready' AND fingerprint <> $1 THEN 'gone' ELSE state END, count(*)
+             FROM provisioner.slots GROUP BY 1",
+        )
+        .await?;
+    let mut levels = Levels {
+        target: target(client, configured).await?,
+        ..Levels::default()
+    };
+    for row in client.query(&statement, &[&modules::ddl_fingerprint()]).await? {
+        let count = u32::try_from(row.get::<_, i64>(1)).unwrap_or(u32::MAX);
+        match row.get(0) {
+            "preparing" => levels.preparing = count,
+            "ready" => levels.ready = count,
+            "claimed" => levels.claimed = count,
+            "gone" => levels.gone = count,
+            _ => levels.empty = count,
+        }
+    }
+    Ok(levels)
+}
+
+/// All records, by number.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(client: &ClientWrapper) -> Result<Vec<Slot>, Error> {
+    let rows = client
+        .query(&format!("SELECT {COLUMNS} FROM provisioner.slots ORDER BY id"), &[])
+        .await?;
+    rows.iter().map(Slot::of).collect()
+}
+
+/// Takes ready slots beyond the target out of the pool, those first that have been unused longest, if they have been
+/// so for `unused`. Returns how many.
+///
+/// # Errors
+/// When the database is away.
+pub async fn discard_surplus(client: &ClientWrapper, target: u32, unused: Duration) -> Result<u64, Error> {
+    // A ready slot keeps its name until it is dropped: a record and a name change together, and nobody knows this one.
+    let discarded = client
+        .execute(
+            "UPDATE provisioner.slots SET state = 'gone', discard = true, updated_at = now()
+             WHERE id IN (
+                SELECT id FROM provisioner.slots
+                WHERE id IN (
+                    SELECT id FROM provisioner.slots WHERE state = 'ready' AND fingerprint = $1
+                    ORDER BY updated_at DESC OFFSET $2
+                ) AND updated_at < now() - make_interval(secs => $3)
+                FOR UPDATE SKIP LOCKED)
+             AND state = 'ready'",
+            &[&modules::ddl_fingerprint(), &i64::from(target), &unused.as_secs_f64()],
+        )
+        .await?;
+    Ok(discarded)
+}
