@@ -43,6 +43,7 @@ impl StackBuilder {
     /// A variable for all services. Limits that tests would run into are high already, and the
     /// pool's target is 2.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
         self

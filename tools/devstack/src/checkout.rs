@@ -32,6 +32,12 @@ impl Checkout {
         }
     }
 
+    /// The one with that top folder.
+    #[must_use]
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
     /// The top folder.
     #[must_use]
     pub fn root(&self) -> &Path {

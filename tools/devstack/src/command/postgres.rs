@@ -13,11 +13,12 @@ use super::{With, foreground};
 const VARIABLE: &str = "TEST_DATABASE_URL";
 
 pub async fn run(with: &With) -> Result<ExitCode> {
+    let watchdog = Watchdog::start()?;
     if let Some(url) = variable(VARIABLE) {
         server::connect(VARIABLE, &server::parse(VARIABLE, &url)?).await?;
-        return foreground::run(&with.command, &[]).await;
+        return foreground::run(&with.command, &[], &watchdog).await;
     }
-    let mut cluster = Cluster::throwaway(&Checkout::find()?, &with.settings()?, &Watchdog::start()?)?;
+    let mut cluster = Cluster::throwaway(&Checkout::find()?, &with.settings()?, &watchdog)?;
     cluster.start()?;
     let url = cluster.url("postgres")?;
     eprintln!(
@@ -25,5 +26,5 @@ pub async fn run(with: &With) -> Result<ExitCode> {
         cluster.version(),
         url.port().unwrap_or_default()
     );
-    foreground::run(&with.command, &[(VARIABLE, url.into())]).await
+    foreground::run(&with.command, &[(VARIABLE, url.into())], &watchdog).await
 }

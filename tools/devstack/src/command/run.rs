@@ -40,5 +40,5 @@ pub async fn run(tenants: usize, durable: bool, with: &With) -> Result<ExitCode>
     let mut stack = Stack::new(options, &watchdog)?;
     stack.start(|step| eprintln!("{step}")).await?;
     let variables = exports::variables(&mut stack)?;
-    foreground::run(&with.command, &variables).await
+    foreground::run(&with.command, &variables, &watchdog).await
 }

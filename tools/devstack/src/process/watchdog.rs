@@ -60,12 +60,14 @@ impl Watchdog {
         Ok(Self(Arc::new(Mutex::new(Shell { child, orders }))))
     }
 
-    pub(crate) fn watch(&self, pid: u32, signal: Signal) {
+    /// Stops that process when this one dies.
+    pub fn watch(&self, pid: u32, signal: Signal) {
         let signal = if signal == Signal::INT { "INT" } else { "TERM" };
         self.order(&format!("watch {pid} {signal}\n"));
     }
 
-    pub(crate) fn forget(&self, pid: u32) {
+    /// That process has ended.
+    pub fn forget(&self, pid: u32) {
         self.order(&format!("forget {pid}\n"));
     }
 
