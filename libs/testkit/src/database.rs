@@ -53,6 +53,14 @@ impl TestDatabase {
         Self::on(url, Some(Mutex::new(cluster))).await
     }
 
+    /// Another empty database on the same server, for tests about two installations.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn sibling(&self) -> Result<Self> {
+        Self::on(self.server.clone(), None).await
+    }
+
     async fn on(server: Url, cluster: Option<Mutex<Cluster>>) -> Result<Self> {
         let mut random = [0u8; 6];
         getrandom::fill(&mut random).map_err(|error| anyhow!("no random numbers: {error}"))?;

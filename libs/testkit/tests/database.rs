@@ -6,7 +6,7 @@ use testkit::TestDatabase;
 #[tokio::test]
 async fn a_database_and_its_roles_are_gone_after_its_test() -> Result<()> {
     let witness = TestDatabase::create().await?;
-    let database = TestDatabase::create().await?;
+    let database = witness.sibling().await?;
     let name = database.name().to_owned();
     let client = database.connect().await?;
     client
