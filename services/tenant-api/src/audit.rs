@@ -1,10 +1,12 @@
 //! The audit log: one row for each successful write by staff, and for anyone's registration, sign-in, password change,
 //! purchase and cancellation (contract README section 12).
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
-use crate::http::{Answer, Call, Result};
+use crate::{
+    http::{Answer, Call, Result},
+    resource::journal,
+};
 
 /// Resources whose writes are not audited.
 const EXEMPT: [&str; 4] = ["notifications", "emails", "payment-intents", "cart"];
@@ -48,8 +50,6 @@ pub async fn record(call: &Call, answer: &mut Answer) -> Result<()> {
         summary.into(),
         subject.changes.into(),
     ];
-    call.tx()
-        .execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-        .await?;
+    journal::insert(call, "audit_logs", sql, values).await?;
     Ok(())
 }

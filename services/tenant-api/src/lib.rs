@@ -9,4 +9,5 @@ pub mod modules;
 pub mod resource;
 pub mod sandbox;
 pub mod server;
+pub mod settings;
 pub mod tenant;

@@ -1,6 +1,6 @@
 //! A request as handlers see it: who calls, for which session, with what, and the one transaction.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::http::{HeaderMap, HeaderName};
 use chrono::{DateTime, Utc};
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{App, Result, Route, body::Raw, query::Query};
 use crate::{
     auth::Caller,
+    settings::Settings,
     tenant::{Tenant, transaction::Tx},
 };
 
@@ -32,6 +33,7 @@ pub(super) struct Parts {
     pub body: Map<String, Value>,
     pub now: DateTime<Utc>,
     pub is_secure: bool,
+    pub settings: OnceLock<Settings>,
 }
 
 impl Call {
@@ -155,6 +157,11 @@ impl Call {
     #[must_use]
     pub fn raw(&self) -> &Raw {
         &self.0.raw
+    }
+
+    /// The session's settings, once they were read; [`Settings::load`] reads them.
+    pub(crate) fn settings(&self) -> &OnceLock<Settings> {
+        &self.0.settings
     }
 
     /// A header, when it is text.

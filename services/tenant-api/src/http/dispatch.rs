@@ -1,6 +1,9 @@
 //! What happens to every request once its route is known, in the contract's order (README section 3).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     extract::{RawPathParams, Request},
@@ -184,6 +187,7 @@ impl Incoming {
             body,
             now,
             is_secure,
+            settings: OnceLock::new(),
         }));
 
         let claim = if call.route().idempotent {

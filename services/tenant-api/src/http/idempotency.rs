@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Answer, Call, Result, answer::Content};
+use crate::resource::journal;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -56,7 +57,7 @@ pub async fn claim(call: &Call) -> Result<Claim> {
         route.clone().into(),
         hash.clone().into(),
     ];
-    if call.tx().execute_raw(statement(insert, values)).await?.rows_affected() == 1 {
+    if journal::insert(call, "idempotency_keys", insert, values).await? == 1 {
         return Ok(Claim::First(id));
     }
     let select =

@@ -3,6 +3,7 @@
 pub mod create;
 pub mod delete;
 pub mod field;
+pub mod journal;
 pub mod list;
 pub mod permit;
 pub mod precheck;

@@ -126,19 +126,3 @@ pub async fn count(call: &Call, table: &str) -> Result<u64> {
     let rows = row.map_or(Ok(0), |row| row.try_get::<i64>("", "rows"))?;
     Ok(u64::try_from(rows).unwrap_or(0))
 }
-
-/// Makes room in journals: their oldest rows go, so that a full log never blocks the application.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn trim(call: &Call, table: &str) -> Result<()> {
-    let limit = call.app().limits.rows;
-    let sql = format!(
-        "DELETE FROM \"{table}\" WHERE id IN (SELECT id FROM \"{table}\" ORDER BY created_at DESC, id DESC OFFSET $1)"
-    );
-    let keep = i64::try_from(limit.saturating_sub(1)).unwrap_or(i64::MAX);
-    call.tx()
-        .execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [keep.into()]))
-        .await?;
-    Ok(())
-}

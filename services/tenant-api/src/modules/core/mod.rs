@@ -1,5 +1,7 @@
 //! The core application: on in every session.
 
+pub mod notifications;
+
 use crate::http::Routes;
 
 /// Its routes.
