@@ -1,3 +1,30 @@
-//! Placeholder until the service is written.
+//! The orchestrator's process.
 
-fn main() {}
+use domain::Clock;
+use orchestrator::{app, config::Config};
+use service::{
+    config::from_process,
+    lifecycle::{Drained, Lifecycle},
+    telemetry::Telemetry,
+};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let about = "Creates, follows and ends preview sessions; tells the data plane where they live.";
+    let config = from_process("orchestrator", about, Config::read);
+    let telemetry = Telemetry::start("orchestrator", &config.telemetry)?;
+    let result = run(config, &telemetry).await;
+    telemetry.flush();
+    result
+}
+
+async fn run(config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
+    let lifecycle = Lifecycle::new();
+    let grace = config.grace;
+    app::start(config, Clock::system(), telemetry.registry(), &lifecycle).await?;
+    match lifecycle.run(grace).await? {
+        Drained::All => tracing::info!("stopped"),
+        Drained::Cut => tracing::warn!("stopped before everything was finished"),
+    }
+    Ok(())
+}

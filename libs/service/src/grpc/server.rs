@@ -24,7 +24,10 @@ pub fn server() -> Server {
 pub fn span(request: &http::Request<()>) -> tracing::Span {
     let mut parts = request.uri().path().rsplit('/');
     let method = parts.next().unwrap_or_default();
-    let service = parts.next().and_then(|name| name.rsplit('.').next()).unwrap_or_default();
+    let service = parts
+        .next()
+        .and_then(|name| name.rsplit('.').next())
+        .unwrap_or_default();
     let span = tracing::info_span!(
         "rpc",
         otel.name = format!("rpc.{service}.{method}"),

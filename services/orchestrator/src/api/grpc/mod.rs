@@ -1,0 +1,67 @@
+//! The gRPC services: for the studio's backend and for the data plane.
+
+mod directory;
+mod read;
+mod sessions;
+mod view;
+
+use std::sync::Arc;
+
+use proto::v1::{session_service_server::SessionServiceServer, tenant_directory_server::TenantDirectoryServer};
+use service::{
+    config::Secret,
+    grpc::{MOST_MESSAGE_BYTES, guard, server, span},
+    lifecycle::Lifecycle,
+};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::interceptor::InterceptedService;
+
+use crate::{config, session::Sessions};
+
+/// What the services share.
+#[derive(Clone)]
+struct Door {
+    sessions: Sessions,
+    config: Arc<config::Rest>,
+}
+
+/// Serves everything on `listener` until the process stops.
+///
+/// # Errors
+/// When the descriptors cannot be read.
+pub async fn serve(
+    listener: TcpListener,
+    sessions: Sessions,
+    config: config::Rest,
+    secret: Secret,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<()> {
+    let door = Door {
+        sessions,
+        config: Arc::new(config),
+    };
+    let studio = SessionServiceServer::new(door.clone()).max_decoding_message_size(MOST_MESSAGE_BYTES);
+    let directory = TenantDirectoryServer::new(door).max_decoding_message_size(MOST_MESSAGE_BYTES);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<SessionServiceServer<Door>>().await;
+    health.set_serving::<TenantDirectoryServer<Door>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let stopping = lifecycle.clone().stopping();
+    let server = server()
+        .trace_fn(span)
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(InterceptedService::new(studio, guard(secret.clone())))
+        .add_service(InterceptedService::new(directory, guard(secret)))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopping);
+    lifecycle.spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the gRPC services failed");
+        }
+    });
+    Ok(())
+}

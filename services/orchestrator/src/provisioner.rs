@@ -1,0 +1,220 @@
+//! The provisioner, as this service sees it: a few calls that may be repeated, and three kinds of failure.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use domain::{RoleName, SchemaName, SessionId};
+use fault::Fault;
+use proto::v1::{
+    DropSchemaRequest, ListSchemasRequest, PoolStatusRequest, PoolStatusResponse, ProvisionSchemaRequest,
+    SeedModulesRequest, SetPoolTargetRequest, Slot, provisioner_service_client::ProvisionerServiceClient,
+};
+use service::{
+    config::Secret,
+    grpc::{Caller, caller, channel},
+};
+use tonic::{Code, Request, Status, service::interceptor::InterceptedService, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use crate::session::{Place, Session};
+
+/// How long each call may take.
+const PING: Duration = Duration::from_secs(1);
+const PROVISION: Duration = Duration::from_secs(60);
+const DROP: Duration = Duration::from_secs(5);
+const ASK: Duration = Duration::from_secs(10);
+
+/// A client of the provisioner. Clones share the connection.
+#[derive(Clone)]
+pub struct Provisioner {
+    calls: ProvisionerServiceClient<InterceptedService<Channel, Caller>>,
+    health: HealthClient<Channel>,
+}
+
+/// Why the provisioner did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It is away, busy or too slow: trying again makes sense, after some seconds if it said so.
+    #[error("the provisioner cannot do it now")]
+    Passing(#[source] Box<Status>, Option<u64>),
+    /// It has no schema of this session.
+    #[error("the provisioner knows no such schema")]
+    Missing(#[source] Box<Status>),
+    /// Trying again gives the same answer.
+    #[error("the provisioner refused")]
+    Final(#[source] Box<Status>),
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        let (reason, wait) = Fault::reason(&status);
+        match status.code() {
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted | Code::Aborted => {
+                Self::Passing(Box::new(status), wait)
+            }
+            // A broken connection has many codes; what the provisioner itself says carries a reason.
+            Code::Unknown | Code::Internal | Code::Ok if reason.is_none() => Self::Passing(Box::new(status), wait),
+            Code::NotFound => Self::Missing(Box::new(status)),
+            Code::Ok
+            | Code::Unknown
+            | Code::InvalidArgument
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::DataLoss
+            | Code::Unauthenticated => Self::Final(Box::new(status)),
+        }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Passing(_, wait) => Self::unavailable(wait.unwrap_or(2).max(1), refusal),
+            Refusal::Missing(_) | Refusal::Final(_) => Self::internal(refusal),
+        }
+    }
+}
+
+/// A schema that was provisioned.
+#[derive(Clone, Debug)]
+pub struct Provisioned {
+    /// Where the session lives.
+    pub place: Place,
+    /// Whether a pooled slot was used.
+    pub warm: bool,
+}
+
+impl Provisioner {
+    /// A client of the provisioner at `url`. It connects when it is first used, and again after a break.
+    ///
+    /// # Errors
+    /// When the address or the secret cannot be used.
+    pub fn at(url: &str, secret: &Secret) -> anyhow::Result<Self> {
+        let channel = channel(url).with_context(|| format!("PROVISIONER_URL: {url}"))?;
+        Ok(Self {
+            calls: ProvisionerServiceClient::with_interceptor(channel.clone(), caller(secret)?)
+                .max_decoding_message_size(32 * 1024 * 1024),
+            health: HealthClient::new(channel),
+        })
+    }
+
+    /// Whether it can be reached. Any answer of it will do: what it makes of a call, the call tells.
+    pub async fn is_reachable(&self) -> bool {
+        let mut health = self.health.clone();
+        let check = health.check(HealthCheckRequest::default());
+        match tokio::time::timeout(PING, check).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(status)) => !matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled),
+            Err(_) => false,
+        }
+    }
+
+    /// Gives the session a schema with the demo data of its modules.
+    ///
+    /// # Errors
+    /// When it is away, or refuses.
+    pub async fn provision(&self, session: &Session) -> Result<Provisioned, Refusal> {
+        let request = ProvisionSchemaRequest {
+            session_id: session.id.to_string(),
+            modules: module_ids(session),
+            currency: session.currency.as_str().to_owned(),
+        };
+        let answer = self
+            .calls
+            .clone()
+            .provision_schema(within(PROVISION, request))
+            .await?
+            .into_inner();
+        let place = SchemaName::parse(&answer.schema_name).and_then(|schema| {
+            Ok(Place {
+                schema,
+                role: RoleName::parse(&answer.role_name)?,
+            })
+        });
+        let place = place.map_err(|error| Status::data_loss(error.to_string()))?;
+        Ok(Provisioned {
+            place,
+            warm: answer.warm,
+        })
+    }
+
+    /// Seeds the session's modules that have not been.
+    ///
+    /// # Errors
+    /// When it is away, or has no schema of this session.
+    pub async fn seed(&self, id: SessionId, modules: Vec<String>, currency: &str) -> Result<Vec<String>, Refusal> {
+        let request = SeedModulesRequest {
+            session_id: id.to_string(),
+            modules,
+            currency: currency.to_owned(),
+        };
+        let answer = self.calls.clone().seed_modules(within(ASK, request)).await?;
+        Ok(answer.into_inner().seeded)
+    }
+
+    /// Takes the session's schema away; its name is gone when this returns. Nothing to take is fine.
+    ///
+    /// # Errors
+    /// When it is away.
+    pub async fn drop_schema(&self, id: SessionId) -> Result<bool, Refusal> {
+        let request = DropSchemaRequest {
+            session_id: id.to_string(),
+        };
+        match self.calls.clone().drop_schema(within(DROP, request)).await {
+            Ok(answer) => Ok(answer.into_inner().existed),
+            Err(status) if status.code() == Code::NotFound => Ok(false),
+            Err(status) => Err(status.into()),
+        }
+    }
+
+    /// All slots.
+    ///
+    /// # Errors
+    /// When it is away.
+    pub async fn slots(&self) -> Result<Vec<Slot>, Refusal> {
+        let answer = self
+            .calls
+            .clone()
+            .list_schemas(within(ASK, ListSchemasRequest {}))
+            .await?;
+        Ok(answer.into_inner().slots)
+    }
+
+    /// Levels of the pool.
+    ///
+    /// # Errors
+    /// When it is away.
+    pub async fn pool(&self) -> Result<PoolStatusResponse, Refusal> {
+        let answer = self
+            .calls
+            .clone()
+            .pool_status(within(ASK, PoolStatusRequest {}))
+            .await?;
+        Ok(answer.into_inner())
+    }
+
+    /// Changes how many ready slots are kept.
+    ///
+    /// # Errors
+    /// When it is away, or the target is out of range.
+    pub async fn set_pool_target(&self, target: u32) -> Result<PoolStatusResponse, Refusal> {
+        let request = within(ASK, SetPoolTargetRequest { target });
+        let answer = self.calls.clone().set_pool_target(request).await?;
+        Ok(answer.into_inner().status.unwrap_or_default())
+    }
+}
+
+/// The modules of a session, by id.
+pub fn module_ids(session: &Session) -> Vec<String> {
+    session.modules().iter().map(|module| module.id.to_owned()).collect()
+}
+
+fn within<T>(time: Duration, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(time);
+    request
+}

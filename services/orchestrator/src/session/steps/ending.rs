@@ -1,0 +1,93 @@
+//! The end of sessions, which is also the undo of their creation: recorded and told first, so that the data plane
+//! refuses at once, then the provisioner takes the schema away. When it cannot, the record remembers.
+
+use domain::{SessionId, SessionStatus};
+use fault::Fault;
+use futures::{StreamExt, stream};
+
+use super::Sessions;
+use crate::session::{
+    Key,
+    state::reason::{EXPIRED, IDLE},
+    store::Ended,
+};
+
+/// Sessions ended in one transaction.
+const BATCH: i64 = 200;
+/// Drops asked of the provisioner at a time.
+const DROPS_AT_A_TIME: usize = 4;
+
+impl Sessions {
+    /// Ends a session; `false` when there is none, or it is over already.
+    ///
+    /// # Errors
+    /// 503 when the database is away. The provisioner may be: then the reconciler finishes.
+    pub async fn end(&self, key: &Key, reason: &'static str) -> Result<bool, Fault> {
+        let Some(session) = self.store().end(key, reason, self.now()).await? else {
+            return Ok(false);
+        };
+        tracing::info!(session.id = %session.id, reason, "a session ended");
+        self.metrics().stepped(SessionStatus::Dropped, reason);
+        self.take_away(session.id).await;
+        Ok(true)
+    }
+
+    /// Ends every session whose time is over; their schemas are left to [`Self::drop_due`].
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn end_due(&self) -> Result<usize, Fault> {
+        let mut ended = 0;
+        loop {
+            let batch = self.store().end_due(self.now(), self.policy().idle, BATCH).await?;
+            for Ended { id, idle } in &batch {
+                let reason = if *idle { IDLE } else { EXPIRED };
+                tracing::info!(session.id = %id, reason, "a session ended");
+                self.metrics().stepped(SessionStatus::Dropped, reason);
+            }
+            ended += batch.len();
+            if batch.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Has the provisioner take away what it still owes; how many of them it did.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn drop_due(&self) -> Result<usize, Fault> {
+        let mut done = 0;
+        loop {
+            let owed = self.store().drops_due(BATCH).await?;
+            let (most, asked) = (owed.len(), stream::iter(owed));
+            let gone: Vec<SessionId> = asked
+                .map(|id| {
+                    let provisioner = self.provisioner().clone();
+                    async move { provisioner.drop_schema(id).await.is_ok().then_some(id) }
+                })
+                .buffer_unordered(DROPS_AT_A_TIME)
+                .filter_map(std::future::ready)
+                .collect()
+                .await;
+            self.store().gone(&gone).await?;
+            done += gone.len();
+            // What failed would come first again: the rest waits for the next round.
+            if gone.len() < most || most == 0 {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Has the provisioner take a schema away and notes it; when that fails, the reconciler will.
+    pub(super) async fn take_away(&self, id: SessionId) {
+        match self.provisioner().drop_schema(id).await {
+            Ok(_) => {
+                if let Err(error) = self.store().gone(&[id]).await {
+                    tracing::warn!(session.id = %id, %error, "a drop was not noted; it is repeated");
+                }
+            }
+            Err(error) => tracing::warn!(session.id = %id, cause = %Fault::from(error), "a schema waits for its drop"),
+        }
+    }
+}
