@@ -34,7 +34,7 @@ pub async fn one<R: Resource>(call: &Call, row: R::Model) -> Result<Value> {
 pub async fn many<R: Resource>(call: &Call, rows: Vec<R::Model>, whole: bool) -> Result<Vec<Value>> {
     let mut shown = Vec::with_capacity(rows.len());
     for model in rows {
-        let json = plain::<R>(call, &model).await?;
+        let json = fields::<R>(call, &model).await?;
         shown.push(Row { model, json });
     }
     urls::<R>(call, &mut shown).await?;
@@ -42,8 +42,11 @@ pub async fn many<R: Resource>(call: &Call, rows: Vec<R::Model>, whole: bool) ->
     Ok(shown.into_iter().map(|row| Value::Object(row.json)).collect())
 }
 
-/// The row's own fields that the caller may read.
-async fn plain<R: Resource>(call: &Call, model: &R::Model) -> Result<Map<String, Value>> {
+/// The row's own fields that the caller may read, without what is computed or embedded.
+///
+/// # Errors
+/// When it cannot be told whether the row is the caller's.
+pub async fn fields<R: Resource>(call: &Call, model: &R::Model) -> Result<Map<String, Value>> {
     let guarded = R::SPEC.fields.iter().any(|field| field.read == Read::Owner);
     let is_staff = call.is_staff();
     let is_owner = guarded && (is_staff || R::owns(call, model).await?);
