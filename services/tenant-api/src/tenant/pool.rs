@@ -1,6 +1,12 @@
 //! Connections of the data plane. Private to this folder: a tenant's rows are reached through its transaction only.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use sea_orm::sqlx::{
     self, ConnectOptions, Connection, PgPool, Postgres,
@@ -20,7 +26,10 @@ const STATEMENTS: usize = 512;
 
 /// The pool that all sessions share.
 #[derive(Clone, Debug)]
-pub struct TenantPool(PgPool);
+pub struct TenantPool {
+    connections: PgPool,
+    statements: Arc<AtomicU64>,
+}
 
 impl TenantPool {
     /// A pool of at most `size` connections; it connects when it is first used.
@@ -49,7 +58,10 @@ impl TenantPool {
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self(pool))
+        Ok(Self {
+            connections: pool,
+            statements: Arc::default(),
+        })
     }
 
     /// Whether the database answers.
@@ -57,21 +69,31 @@ impl TenantPool {
     /// # Errors
     /// What it says instead.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        self.0.acquire().await?.ping().await
+        self.connections.acquire().await?.ping().await
     }
 
     /// Closes all connections.
     pub async fn close(&self) {
-        self.0.close().await;
+        self.connections.close().await;
+    }
+
+    /// Statements of all transactions so far, BEGIN and COMMIT left out.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count(&self) {
+        self.statements.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-        self.0.acquire().await
+        self.connections.acquire().await
     }
 
     /// Connections now: all and idle ones.
     #[must_use]
     pub fn level(&self) -> (u32, usize) {
-        (self.0.size(), self.0.num_idle())
+        (self.connections.size(), self.connections.num_idle())
     }
 }

@@ -150,6 +150,7 @@ impl Tx {
             return Err(over());
         }
         self.statements.fetch_add(1, Ordering::Relaxed);
+        state.pool.count();
         Ok(state)
     }
 }
