@@ -139,7 +139,7 @@ const steps = {
 
   'mistakes are told by field': async () => {
     const create = (change) => call(sessions, 'CreateSession', { ...wanted, ...change }, withSecret());
-    await refused(create({ selectedFeatures: ['Not A Slug'] }), 'INVALID_ARGUMENT', 'selectedFeatures');
+    await refused(create({ selectedFeatures: ['Not A Slug'] }), 'INVALID_ARGUMENT', 'selected_features');
     await refused(create({ tier: '' }), 'INVALID_ARGUMENT', 'tier');
     await refused(create({ clientIp: 'nowhere' }), 'INVALID_ARGUMENT', 'VALIDATION_ERROR');
     const unknown = { session: { id: '01890000-0000-7000-8000-000000000000' } };

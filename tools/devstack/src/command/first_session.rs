@@ -58,9 +58,15 @@ async fn create(client: &Client, gateway: &str) -> Result<Value> {
 
 fn lines(gateway: &str, api: &str, token: &str, lamp: &str, session: &Value) -> String {
     let ends = session["expiresAt"].as_str().unwrap_or("later");
-    let modules = session["modules"].as_array().map_or(0, Vec::len);
+    let modules = session["modules"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect::<Vec<_>>();
+    let modules = modules.join(", ");
     format!(
-        r#"A session with {modules} modules is ready to try until {ends}. Paste:
+        r#"A session ({modules}) is ready to try until {ends}. Paste:
 
   S='X-Preview-Session: {token}'; T='Content-Type: application/json'; C=.devstack/cookies
   curl -c $C -H "$S" -H "$T" -d '{{"email":"me@example.com","password":"Preview123","name":"Me"}}' {api}/auth/register
