@@ -14,12 +14,13 @@ use chrono::{DateTime, Utc};
 use domain::{Clock, SessionStatus};
 use fault::{Fault, codes};
 use service::{config::Secret, lifecycle::Lifecycle};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{Key, Policy, Session, changes::Changes, store::Store};
 use crate::{metrics::Metrics, provisioner::Provisioner};
 
 pub use creation::{Creation, NotYet};
+pub use watching::Ear;
 
 /// The sessions of this installation. Clones share everything.
 #[derive(Clone)]
@@ -124,17 +125,9 @@ impl Sessions {
     /// The session once it is prepared, or as it is when `patience` is over.
     async fn settled(&self, mut session: Session, patience: Duration) -> Result<Session, Fault> {
         let deadline = Instant::now() + patience;
-        let (_, mut notices) = self.changes().subscribe();
+        let mut ear = self.ear(session.token_hash);
         while is_under_way(&session) && Instant::now() < deadline {
-            let hash = session.token_hash;
-            let told = async {
-                while let Ok(notice) = notices.recv().await {
-                    if notice.hash.is_none_or(|changed| changed == hash) {
-                        break;
-                    }
-                }
-            };
-            let _ = timeout(LOOK_AGAIN.min(deadline - Instant::now()), told).await;
+            ear.hear(LOOK_AGAIN.min(deadline - Instant::now())).await;
             session = self.store().find(&Key::Id(session.id)).await?.ok_or_else(unknown)?;
         }
         Ok(session)

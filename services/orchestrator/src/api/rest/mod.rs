@@ -2,6 +2,7 @@
 
 mod body;
 mod catalog;
+mod events;
 mod extract;
 mod sessions;
 mod view;
@@ -47,7 +48,7 @@ const fn route(method: &'static str, path: &'static str, span: &'static str) -> 
 }
 
 /// All routes of the gateway.
-pub const ROUTES: [Route; 6] = [
+pub const ROUTES: [Route; 9] = [
     route("POST", "/api/preview/sessions", "http.preview.sessions.create"),
     route("GET", "/api/preview/sessions/{token}", "http.preview.sessions.show"),
     route("PATCH", "/api/preview/sessions/{token}", "http.preview.sessions.update"),
@@ -60,6 +61,21 @@ pub const ROUTES: [Route; 6] = [
         "GET",
         "/api/preview/sessions/{token}/status",
         "http.preview.sessions.status",
+    ),
+    route(
+        "POST",
+        "/api/preview/sessions/{token}/extend",
+        "http.preview.sessions.extend",
+    ),
+    route(
+        "POST",
+        "/api/preview/sessions/{token}/restart",
+        "http.preview.sessions.restart",
+    ),
+    route(
+        "GET",
+        "/api/preview/sessions/{token}/events",
+        "http.preview.events.follow",
     ),
     route("GET", "/api/preview/catalog", "http.preview.catalog.show"),
 ];
@@ -78,6 +94,9 @@ pub fn routes(sessions: Sessions, config: config::Rest) -> Router {
             get(sessions::show).patch(sessions::update).delete(sessions::delete),
         )
         .route("/api/preview/sessions/{token}/status", get(sessions::status))
+        .route("/api/preview/sessions/{token}/extend", post(sessions::extend))
+        .route("/api/preview/sessions/{token}/restart", post(sessions::restart))
+        .route("/api/preview/sessions/{token}/events", get(events::follow))
         .route("/api/preview/catalog", get(catalog::show))
         .method_not_allowed_fallback(async || {
             Fault::new(codes::METHOD_NOT_ALLOWED, "This address does not have this method.")

@@ -82,6 +82,28 @@ pub async fn update(
     Ok(gateway.view(session, &token.0))
 }
 
+/// POST `/sessions/{token}/extend`.
+pub async fn extend(
+    State(gateway): State<Gateway>,
+    token: Token,
+    body: Fields,
+) -> Result<Envelope<SessionView>, Fault> {
+    body.finish()?;
+    let session = gateway.sessions.extend(&token.key()).await?;
+    Ok(gateway.view(session, &token.0))
+}
+
+/// POST `/sessions/{token}/restart`: the same session and token on a fresh schema.
+pub async fn restart(
+    State(gateway): State<Gateway>,
+    token: Token,
+    body: Fields,
+) -> Result<Envelope<SessionView>, Fault> {
+    let update = changes(body)?;
+    let session = gateway.sessions.restart(&token.key(), &update).await?;
+    Ok(gateway.view(session, &token.0))
+}
+
 /// What DELETE answers.
 #[derive(Debug, Serialize)]
 pub struct EndedView {

@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::{Sessions, over, unknown};
 use crate::{
     provisioner::{Refusal, module_ids},
-    session::{Key, Session, Update, store::Seen},
+    session::{Key, Session, Update, limits::Limit, store::Seen},
 };
 
 impl Sessions {
@@ -122,8 +122,13 @@ impl Sessions {
         if !self.provisioner().is_reachable().await {
             return Err(Fault::unavailable(2, "the provisioner is away"));
         }
-        let Some(session) = self.store().begin_restart(&key, update, self.now()).await? else {
-            return Err(not_ready());
+        let limits = self.policy().limits;
+        let begun = self
+            .store()
+            .begin_restart(session.id, update, limits.per_hour, self.now())
+            .await?;
+        let Some(session) = begun else {
+            return Err(self.why_no_restart(&session).await?);
         };
         let (report, result) = oneshot::channel();
         let this = self.clone();
@@ -134,6 +139,17 @@ impl Sessions {
         result
             .await
             .unwrap_or_else(|_| Err(Fault::internal("a restart ended without a word")))
+    }
+
+    async fn why_no_restart(&self, session: &Session) -> Result<Fault, Fault> {
+        let now = self.look(&Key::Id(session.id)).await?;
+        if now.restarting_since.is_some() || now.status != SessionStatus::Ready {
+            return Ok(not_ready());
+        }
+        let (network, policy) = (&session.client_network, self.policy());
+        let wait = self.store().wait(Limit::Rate, network, policy, self.now()).await?;
+        self.metrics().refused(Limit::Rate.code().name);
+        Ok(Limit::Rate.refusal(&policy.limits, wait))
     }
 
     /// The part of a restart that may be repeated: the reconciler does, when a replica died in it.

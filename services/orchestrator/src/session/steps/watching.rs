@@ -1,6 +1,9 @@
 //! Following a session: its state now, then at each change.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
+use domain::{SessionStatus, TokenHash};
 use fault::Fault;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::{
@@ -11,33 +14,69 @@ use tokio::{
 use super::Sessions;
 use crate::session::{Key, Session, changes::Notice};
 
-use std::time::Duration;
-
 /// Without a notice a watcher looks again after this time: notices may be lost, states not.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+pub const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Hears of changes of one session.
+pub struct Ear {
+    notices: Receiver<Notice>,
+    hash: TokenHash,
+}
+
+impl Ear {
+    /// Resolves when the session may have changed, at the latest after `most`.
+    pub async fn hear(&mut self, most: Duration) {
+        let notice = async {
+            loop {
+                match self.notices.recv().await {
+                    Ok(notice) if notice.hash.is_none_or(|changed| changed == self.hash) => return,
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => return,
+                    // Nobody feeds notices any more: the time-out looks.
+                    Err(RecvError::Closed) => std::future::pending().await,
+                }
+            }
+        };
+        let _ = timeout(most, notice).await;
+    }
+}
 
 /// What a watcher has seen last.
-type Mark = (i64, domain::SessionStatus, DateTime<Utc>, String);
+type Mark = (i64, SessionStatus, DateTime<Utc>);
 
 struct Watch {
     sessions: Sessions,
     session: Session,
-    notices: Receiver<Notice>,
+    ear: Ear,
     shown: Option<Mark>,
 }
 
 impl Sessions {
+    /// An ear for changes of a session. Take it before the first look, so that nothing falls in between.
+    #[must_use]
+    pub fn ear(&self, hash: TokenHash) -> Ear {
+        let (_, notices) = self.changes().subscribe();
+        Ear { notices, hash }
+    }
+
+    /// How long a watcher may sleep: until the session's end, but not long.
+    #[must_use]
+    pub fn nap(&self, until: DateTime<Utc>) -> Duration {
+        let left = (until - self.now()).to_std().unwrap_or_default();
+        left.clamp(Duration::from_millis(10), LOOK_AGAIN)
+    }
+
     /// The session now and after each change, until it is over; its end is the last item.
     ///
     /// # Errors
     /// 404 when there never was one, 410 when it is over, 503 when the database is away.
     pub async fn watch(&self, key: &Key) -> Result<BoxStream<'static, Result<Session, Fault>>, Fault> {
-        // Subscribed before the first look, so that nothing falls in between.
-        let (_, notices) = self.changes().subscribe();
+        let hash = self.look(key).await?.token_hash;
+        let ear = self.ear(hash);
         let watch = Watch {
-            session: self.look(key).await?,
+            session: self.look(&Key::Hash(hash)).await?,
             sessions: self.clone(),
-            notices,
+            ear,
             shown: None,
         };
         let states = stream::unfold(Some(watch), async |watch| {
@@ -58,39 +97,15 @@ impl Sessions {
 impl Watch {
     async fn next(&mut self) -> Result<Session, Fault> {
         loop {
-            let mark = self.mark();
+            let status = self.session.shown_status(self.sessions.now());
+            let mark = (self.session.generation, status, self.session.expires_at);
             if self.shown.as_ref() != Some(&mark) {
                 self.shown = Some(mark);
                 return Ok(self.session.clone());
             }
-            self.told().await;
+            self.ear.hear(self.sessions.nap(self.session.expires_at)).await;
             let key = Key::Id(self.session.id);
             self.session = self.sessions.find(&key).await?.ok_or_else(super::unknown)?;
         }
-    }
-
-    fn mark(&self) -> Mark {
-        let session = &self.session;
-        let status = session.shown_status(self.sessions.now());
-        (session.generation, status, session.expires_at, session.tier.clone())
-    }
-
-    /// Resolves at a notice of this session, at its end, or after a while.
-    async fn told(&mut self) {
-        let now = self.sessions.now();
-        let left = (self.session.expires_at - now).to_std().unwrap_or_default();
-        let hash = self.session.token_hash;
-        let notice = async {
-            loop {
-                match self.notices.recv().await {
-                    Ok(notice) if notice.hash.is_none_or(|changed| changed == hash) => return,
-                    Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => return,
-                    // Nobody feeds notices any more: the time-out below looks.
-                    Err(RecvError::Closed) => std::future::pending().await,
-                }
-            }
-        };
-        let _ = timeout(LOOK_AGAIN.min(left.max(Duration::from_millis(10))), notice).await;
     }
 }

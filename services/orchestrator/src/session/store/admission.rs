@@ -1,15 +1,16 @@
 //! Admission: limits, record and first transitions of a creation in one transaction and one round trip.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::Currency;
+use deadpool_postgres::Object;
+use domain::{Currency, SessionId};
 use futures::future::join3;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, types::ToSql};
 
 use super::{Store, row};
 use crate::{
     database::Trouble,
     session::{
-        Policy, Session,
+        Policy, Session, Update,
         limits::Limit,
         state::reason::{CREATED, REQUESTED},
     },
@@ -89,6 +90,22 @@ WITH known AS (
 )
 SELECT word, session_id, fingerprint, nonce FROM verdict LEFT JOIN known ON true";
 
+const RESTART: &str = "
+WITH changed AS (
+    UPDATE control.sessions AS session SET restarting_since = $2, generation = generation + 1,
+        last_accessed_at = greatest(last_accessed_at, $2), selected_features = coalesce($3, selected_features),
+        ignored_features = coalesce($4, ignored_features), tier = coalesce($5, tier)
+    WHERE id = $1 AND status = 'READY' AND restarting_since IS NULL AND expires_at > $2
+        AND (SELECT count(*) FROM control.creations AS creation
+             WHERE creation.client_network = session.client_network AND at > $2 - interval '1 hour') < $6
+    RETURNING *
+), counted AS (
+    INSERT INTO control.creations (client_network, at) SELECT client_network, $2 FROM changed
+), noted AS (
+    INSERT INTO control.session_changes (session_id, at, kind, replica) SELECT id, $2, 'RESTARTING', $7 FROM changed
+)
+SELECT *, pg_notify('livepreview_sessions', encode(token_hash, 'hex')) FROM changed";
+
 impl Store {
     /// Admits a creation, or says why not.
     ///
@@ -129,18 +146,10 @@ impl Store {
             &REQUESTED,
         ];
         let client = self.client().await?;
-        let statement = client.prepare_cached(ADMIT).await?;
         let lazy = session.status == domain::SessionStatus::Provisioning;
-        // Polled in this order, so sent in this order, in one go.
-        let (opened, verdict, committed) = join3(
-            client.batch_execute(if lazy { OPEN_LAZY } else { OPEN }),
-            client.query_one(&statement, &params),
-            client.batch_execute("COMMIT"),
-        )
-        .await;
-        opened?;
-        let verdict = verdict?;
-        committed?;
+        let open = if lazy { OPEN_LAZY } else { OPEN };
+        let rows = locked(&client, open, ADMIT, &params).await?;
+        let verdict = rows.first().ok_or_else(|| Trouble::Row("no verdict".to_owned()))?;
         match verdict.get("word") {
             "ADMITTED" => Ok(Admission::Admitted),
             "KNOWN" => {
@@ -157,6 +166,28 @@ impl Store {
                 .map(Admission::Refused)
                 .ok_or_else(|| Trouble::Row(format!("verdict {word}"))),
         }
+    }
+
+    /// Marks a READY session as restarting, with changes of its features and tier. A restart counts as a creation in
+    /// the rate of its client network; `None` when that is reached, or when the session cannot be restarted.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn begin_restart(
+        &self,
+        id: SessionId,
+        update: &Update,
+        per_hour: u64,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Session>, Trouble> {
+        let selected = update.selection.as_ref().map(|selection| &selection.selected);
+        let ignored = update.selection.as_ref().map(|selection| &selection.ignored);
+        let rate = i64::try_from(per_hour).unwrap_or(i64::MAX);
+        let id = id.uuid();
+        let params: [&(dyn ToSql + Sync); 7] = [&id, &now, &selected, &ignored, &update.tier, &rate, &self.replica];
+        let client = self.client().await?;
+        let rows = locked(&client, OPEN, RESTART, &params).await?;
+        rows.first().map(row::session).transpose()
     }
 
     /// How long until a place below `limit` is free, if nobody else takes it and the sessions in the way see no more
@@ -193,6 +224,22 @@ impl Store {
         let row = client.query_opt(&statement, &[&network, &idle, &offset]).await?;
         Ok(row.map_or(TimeDelta::zero(), |row| row.get::<_, DateTime<Utc>>(0) - now))
     }
+}
+
+/// Runs one statement of a transaction that `open` begins, in one round trip.
+async fn locked(client: &Object, open: &str, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Trouble> {
+    let statement = client.prepare_cached(sql).await?;
+    // Polled in this order, so sent in this order, in one go.
+    let (opened, rows, committed) = join3(
+        client.batch_execute(open),
+        client.query(&statement, params),
+        client.batch_execute("COMMIT"),
+    )
+    .await;
+    opened?;
+    let rows = rows?;
+    committed?;
+    Ok(rows)
 }
 
 fn bytes(column: &[u8]) -> Result<[u8; 32], Trouble> {

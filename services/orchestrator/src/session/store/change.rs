@@ -51,46 +51,18 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn update(&self, key: &Key, update: &Update, now: DateTime<Utc>) -> Result<Option<Session>, Trouble> {
-        let set = "generation = generation + 1, last_accessed_at = greatest(last_accessed_at, $2)";
-        let when = "status IN ('PENDING', 'READY')";
-        self.change("UPDATED", set, when, key, update, now).await
-    }
-
-    /// Marks a READY session as restarting, with changes of its features and tier.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn begin_restart(
-        &self,
-        key: &Key,
-        update: &Update,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Session>, Trouble> {
-        let set = "generation = generation + 1, restarting_since = $2, \
-                   last_accessed_at = greatest(last_accessed_at, $2)";
-        let when = "status = 'READY' AND restarting_since IS NULL";
-        self.change("RESTARTING", set, when, key, update, now).await
-    }
-
-    async fn change(
-        &self,
-        kind: &str,
-        set: &str,
-        when: &str,
-        key: &Key,
-        update: &Update,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Session>, Trouble> {
         let (column, value) = by(key);
         let sql = format!(
             "WITH changed AS (
-                 UPDATE control.sessions SET {set},
+                 UPDATE control.sessions SET generation = generation + 1,
+                     last_accessed_at = greatest(last_accessed_at, $2),
                      selected_features = coalesce($3, selected_features),
                      ignored_features = coalesce($4, ignored_features), tier = coalesce($5, tier)
-                 WHERE {column} = $1 AND {when} AND expires_at > $2 RETURNING *
+                 WHERE {column} = $1 AND expires_at > $2 AND restarting_since IS NULL
+                     AND status IN ('PENDING', 'READY') RETURNING *
              ), noted AS (
                  INSERT INTO control.session_changes (session_id, at, kind, replica)
-                 SELECT id, $2, '{kind}', $6 FROM changed
+                 SELECT id, $2, 'UPDATED', $6 FROM changed
              )
              SELECT {COLUMNS}, pg_notify('{CHANNEL}', encode(token_hash, 'hex')) FROM changed"
         );
