@@ -93,11 +93,11 @@ fn twice(host: &str, token: &str) -> Result<String> {
 
 #[tokio::test]
 async fn an_expired_session_is_gone_for_the_visitor_and_from_the_database() -> Result<()> {
-    // 4.3 seconds; looked for every half second.
+    // 4.3 seconds; looked for every second.
     let stack = Stack::builder()
         .tenants(2)
         .env("PREVIEW_TTL_HOURS", "0.0012")
-        .env("RECONCILE_INTERVAL_SECONDS", "0.5")
+        .env("RECONCILE_INTERVAL_SECONDS", 1)
         .start()
         .await?;
     stack.wait_for_pool(1).await?;
