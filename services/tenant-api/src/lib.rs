@@ -5,6 +5,7 @@ pub mod auth;
 pub mod config;
 pub mod http;
 pub mod internal;
+pub mod ledger;
 pub mod modules;
 pub mod resource;
 pub mod sandbox;

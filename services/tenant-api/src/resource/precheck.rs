@@ -113,6 +113,29 @@ pub async fn room(call: &Call, table: &str, mut rows: u64, more: u64) -> Result<
     Ok(())
 }
 
+/// Whether several tables have room for so many more rows each, asked in one statement.
+///
+/// # Errors
+/// 409 `ROW_LIMIT_REACHED`.
+pub async fn rooms(call: &Call, wanted: &[(&str, u64)]) -> Result<()> {
+    let wanted: Vec<_> = wanted.iter().filter(|(_, more)| *more > 0).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let counts = wanted.iter().map(|(table, _)| format!("(SELECT count(*) FROM \"{table}\") AS {table}"));
+    let sql = format!("SELECT {}", counts.collect::<Vec<_>>().join(", "));
+    let row = call
+        .tx()
+        .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
+        .await?;
+    let row = row.ok_or_else(|| Fault::internal("a count without an answer"))?;
+    for (table, more) in wanted {
+        let rows = u64::try_from(row.try_get::<i64>("", table)?).unwrap_or(0);
+        room(call, table, rows, *more).await?;
+    }
+    Ok(())
+}
+
 /// Rows of a table.
 ///
 /// # Errors
