@@ -32,7 +32,7 @@ pub struct Wanted {
     ranges: Vec<(Field, Bound, Value)>,
     /// Further parameters.
     pub params: Map<String, Value>,
-    sort: (Field, Order),
+    sort: (String, Order),
     words: Vec<String>,
 }
 
@@ -106,20 +106,14 @@ pub fn read(query: &Query, spec: &Spec) -> Result<Wanted, Fault> {
     let (name, order) = asked
         .strip_prefix('-')
         .map_or((asked, Order::Asc), |name| (name, Order::Desc));
-    let field = sort
-        .iter()
-        .chain(std::iter::once(&default_sort.trim_start_matches('-')))
-        .find(|allowed| **allowed == name)
-        .and_then(|name| spec.field(name));
-    if field.is_none() && !sort.contains(&name) {
+    if !sort.contains(&name) && name != default_sort.trim_start_matches('-') {
         details.push(Detail::new(
             "sort",
             format!("must be one of {}, with - before it for descending", sort.join(", ")),
         ));
     }
+    let sort = (name.to_owned(), order);
     let words = words(query.get("q").filter(|_| !search.is_empty()), &mut details);
-    // A sort that is no column of this table is the resource's own to apply.
-    let sort = (field.unwrap_or(Field::uuid("id")), order);
     if details.is_empty() {
         Ok(Wanted {
             page,
@@ -195,31 +189,35 @@ impl Wanted {
                 Bound::To => all.add(column.lte(value::sql(field, limit))),
             };
         }
-        all.add(matches::<R>(&self.words, R::SPEC.list.search))
+        all.add(R::search(&self.words))
     }
 
     /// Orders a select: nulls last, enums in the order of their values, ties by id.
     #[must_use]
     pub fn order<R: Resource>(&self, mut select: Select<R>) -> Select<R> {
-        let (field, order) = &self.sort;
-        let Some(wanted) = find_column::<R>(field.name) else {
-            return select;
+        let (name, order) = &self.sort;
+        let key = match (
+            R::sort_key(name),
+            R::SPEC.field(name).map(|field| field.kind),
+            find_column::<R>(name),
+        ) {
+            (Some(key), ..) => key,
+            (None, Some(Kind::Enum(words)), _) => {
+                let words = words
+                    .iter()
+                    .map(|word| format!("'{word}'"))
+                    .collect::<Vec<_>>()
+                    .join(",");
+                let column = column(name);
+                Expr::cust(format!(
+                    "array_position(ARRAY[{words}]::text[], \"{}\".\"{column}\")",
+                    R::SPEC.table
+                ))
+            }
+            (None, _, Some(column)) => Expr::col((R::default(), column)),
+            (None, _, None) => return select,
         };
-        if let Kind::Enum(words) = field.kind {
-            let words = words
-                .iter()
-                .map(|word| format!("'{word}'"))
-                .collect::<Vec<_>>()
-                .join(",");
-            let place = Expr::cust(format!(
-                "array_position(ARRAY[{words}]::text[], \"{}\".\"{}\")",
-                R::SPEC.table,
-                column(field.name)
-            ));
-            select = select.order_by_with_nulls(place, order.clone(), NullOrdering::Last);
-        } else {
-            select = select.order_by_with_nulls(wanted, order.clone(), NullOrdering::Last);
-        }
+        select = select.order_by_with_nulls(key, order.clone(), NullOrdering::Last);
         match find_column::<R>("id") {
             Some(id) => select.order_by(id, order.clone()),
             None => select,

@@ -173,6 +173,16 @@ pub trait Resource:
         async { Ok(Condition::all()) }
     }
 
+    /// What a sort goes by that is no column of the table.
+    fn sort_key(_name: &str) -> Option<Expr> {
+        None
+    }
+
+    /// Rows that a search finds: each word in one of the search fields.
+    fn search(words: &[String]) -> Condition {
+        super::select::matches::<Self>(words, Self::SPEC.list.search)
+    }
+
     /// Fields that the path fixes: the parent's id, when the caller may see the parent.
     fn parent(_call: &Call) -> impl Future<Output = Result<Map<String, Value>>> + Send {
         async { Ok(Map::new()) }

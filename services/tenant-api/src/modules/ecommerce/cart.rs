@@ -13,7 +13,7 @@ use super::{products::out_of_stock, rows, statement};
 use crate::{
     auth::opaque,
     http::{Answer, Call, Result, Route, Who},
-    ledger::coupons,
+    ledger::{Source, coupons, pricing::Totals},
     resource::{Field, precheck, value},
     sandbox::address,
     settings::Settings,
@@ -29,18 +29,24 @@ const HOLDER: &[Who] = &[Who::Public, Who::Module("cart")];
 /// The routes.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    const ADD: &[Field] =
-        &[Field::reference("productId", "ecommerce_products").required(), Field::int("quantity").default("1").min("1").max("99")];
+    const ADD: &[Field] = &[
+        Field::reference("productId", "ecommerce_products").required(),
+        Field::int("quantity").default("1").min("1").max("99"),
+    ];
     const CHANGE: &[Field] = &[Field::int("quantity").required().min("1").max("99")];
     const COUPON: &[Field] = &[Field::text("code", "30").required().upper()];
     const MERGE: &[Field] = &[Field::text("cartToken", "64").required()];
     vec![
         Route::get("/cart", "read", read),
         Route::post("/cart/items", "add-item", add).body(ADD).created(),
-        Route::patch("/cart/items/{id}", "change-item", change).who(HOLDER).body(CHANGE),
+        Route::patch("/cart/items/{id}", "change-item", change)
+            .who(HOLDER)
+            .body(CHANGE),
         Route::delete("/cart/items/{id}", "remove-item", remove).who(HOLDER),
         Route::delete("/cart", "empty", empty),
-        Route::put("/cart/coupon", "set-coupon", set_coupon).who(HOLDER).body(COUPON),
+        Route::put("/cart/coupon", "set-coupon", set_coupon)
+            .who(HOLDER)
+            .body(COUPON),
         Route::delete("/cart/coupon", "remove-coupon", remove_coupon).who(HOLDER),
         Route::post("/cart/merge", "merge", merge).who(&[Who::User]).body(MERGE),
     ]
@@ -143,20 +149,28 @@ async fn show(call: &Call, cart: Option<&Cart>, token: Option<String>) -> Result
                     WHERE m.product_id = p.id ORDER BY m.position, m.id LIMIT 1) AS content_key \
                    FROM ecommerce_cart_items i JOIN ecommerce_products p ON p.id = i.product_id WHERE i.cart_id = $1 ORDER BY i.created_at, i.id";
         let found = rows(call, sql, vec![cart.id.into()]).await?;
-        lines = found.iter().map(|row| Line::from_query_result(row, "")).collect::<Result<Vec<_>, _>>()?;
+        lines = found
+            .iter()
+            .map(|row| Line::from_query_result(row, ""))
+            .collect::<Result<Vec<_>, _>>()?;
     }
     let settings = Settings::load(call).await?;
     let subtotal: Decimal = lines.iter().map(Line::total).sum();
     let code = cart.and_then(|cart| cart.coupon_code.as_deref());
     let (discount, issue) = match code {
-        Some(code) => match coupons::quote(call, code, subtotal, "ecommerce").await? {
+        Some(code) => match coupons::quote(call, code, buyer(call), Source::Ecommerce, subtotal).await? {
             Ok(discount) => (discount, None),
             Err(issue) => (Decimal::ZERO, Some(issue.as_str())),
         },
         None => (Decimal::ZERO, None),
     };
-    let shipping = if lines.is_empty() { Decimal::ZERO } else { shipping(&settings, "standard", subtotal - discount) };
-    let tax = crate::ledger::tax(&settings, subtotal - discount);
+    let shipping = if lines.is_empty() {
+        Decimal::ZERO
+    } else {
+        shipping(&settings, "standard", subtotal - discount)
+    };
+    let rate = settings.decimal("orders.taxRate").unwrap_or_default();
+    let totals = Totals::of(subtotal, discount, shipping, rate);
     let items: Vec<Value> = lines.iter().map(|line| line_json(call, line)).collect();
     Ok(Answer::data(json!({
         "cartToken": token,
@@ -165,11 +179,11 @@ async fn show(call: &Call, cart: Option<&Cart>, token: Option<String>) -> Result
         "couponCode": code,
         "couponIssue": issue,
         "currency": call.tenant().currency,
-        "subtotal": value::money(subtotal),
-        "discount": value::money(discount),
-        "shipping": value::money(shipping),
-        "tax": value::money(tax),
-        "total": value::money(subtotal - discount + shipping + tax),
+        "subtotal": value::money(totals.subtotal),
+        "discount": value::money(totals.discount),
+        "shipping": value::money(totals.shipping),
+        "tax": value::money(totals.tax),
+        "total": value::money(totals.total),
     })))
 }
 
@@ -199,6 +213,10 @@ pub(super) fn shipping(settings: &Settings, method: &str, goods: Decimal) -> Dec
     }
 }
 
+fn buyer(call: &Call) -> Option<Uuid> {
+    call.caller().map(|caller| caller.id)
+}
+
 async fn read(call: Call) -> Result<Answer> {
     let holder = Holder::of(&call);
     let cart = find(&call, &holder).await?;
@@ -221,12 +239,20 @@ async fn add(call: Call) -> Result<Answer> {
                (SELECT count(*) FROM ecommerce_cart_items) AS items FROM ecommerce_products p \
                LEFT JOIN ecommerce_carts c ON c.user_id = $2 OR c.token_hash = $3 WHERE p.id = $1 AND p.status = 'active'";
     let found = rows(&call, sql, vec![product_id.into(), user.into(), hash.into()]).await?;
-    let row = found.first().ok_or_else(|| Fault::field("productId", "names no product that is for sale"))?;
+    let row = found
+        .first()
+        .ok_or_else(|| Fault::field("productId", "names no product that is for sale"))?;
     let (name, stock): (String, i32) = (row.try_get("", "name")?, row.try_get("", "stock")?);
     let count = |column| row.try_get::<i64>("", column).map(|n| u64::try_from(n).unwrap_or(0));
     precheck::room(&call, "ecommerce_cart_items", count("items")?, 1).await?;
     let (cart, token) = match row.try_get::<Option<Uuid>>("", "id")? {
-        Some(id) => (Cart { id, coupon_code: row.try_get("", "coupon_code")? }, holder.token()),
+        Some(id) => (
+            Cart {
+                id,
+                coupon_code: row.try_get("", "coupon_code")?,
+            },
+            holder.token(),
+        ),
         None => {
             precheck::room(&call, "ecommerce_carts", count("carts")?, 1).await?;
             open(&call, user).await?
@@ -236,9 +262,19 @@ async fn add(call: Call) -> Result<Answer> {
     let sql = "INSERT INTO ecommerce_cart_items (id, cart_id, product_id, quantity) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (cart_id, product_id) DO UPDATE SET quantity = ecommerce_cart_items.quantity + excluded.quantity, updated_at = now() \
                WHERE ecommerce_cart_items.quantity + excluded.quantity <= $5 RETURNING quantity";
-    let values = vec![Uuid::now_v7().into(), cart.id.into(), product_id.into(), quantity.into(), MOST.into()];
+    let values = vec![
+        Uuid::now_v7().into(),
+        cart.id.into(),
+        product_id.into(),
+        quantity.into(),
+        MOST.into(),
+    ];
     let found = rows(&call, sql, values).await?;
-    let now: i32 = found.first().map(|row| row.try_get("", "quantity")).transpose()?.ok_or_else(too_many)?;
+    let now: i32 = found
+        .first()
+        .map(|row| row.try_get("", "quantity"))
+        .transpose()?
+        .ok_or_else(too_many)?;
     if now > stock {
         return Err(out_of_stock("quantity", &name, stock).into());
     }
@@ -246,16 +282,27 @@ async fn add(call: Call) -> Result<Answer> {
 }
 
 fn too_many() -> Fault {
-    Fault::field("quantity", format!("the cart would hold more than {MOST} of this product"))
+    Fault::field(
+        "quantity",
+        format!("the cart would hold more than {MOST} of this product"),
+    )
 }
 
 /// Makes a cart: the user's, or one with a new token.
 async fn open(call: &Call, user: Option<Uuid>) -> Result<(Cart, Option<String>)> {
-    let token = if user.is_none() { Some(opaque::generate()?) } else { None };
+    let token = if user.is_none() {
+        Some(opaque::generate()?)
+    } else {
+        None
+    };
     // The same user's other tab may have made it a moment ago.
     let sql = "INSERT INTO ecommerce_carts (id, user_id, token_hash) VALUES ($1, $2, $3) \
                ON CONFLICT (user_id) DO UPDATE SET updated_at = now() RETURNING id, coupon_code";
-    let values = vec![Uuid::now_v7().into(), user.into(), token.as_deref().map(opaque::hash).into()];
+    let values = vec![
+        Uuid::now_v7().into(),
+        user.into(),
+        token.as_deref().map(opaque::hash).into(),
+    ];
     let found = rows(call, sql, values).await?;
     let cart = found.first().map(|row| Cart::from_query_result(row, "")).transpose()?;
     Ok((cart.ok_or_else(|| Fault::internal("a cart was not made"))?, token))
@@ -263,7 +310,12 @@ async fn open(call: &Call, user: Option<Uuid>) -> Result<(Cart, Option<String>)>
 
 async fn change(call: Call) -> Result<Answer> {
     let (holder, cart) = held(&call).await?;
-    let quantity = call.body().get("quantity").and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok()).unwrap_or(1);
+    let quantity = call
+        .body()
+        .get("quantity")
+        .and_then(Value::as_i64)
+        .and_then(|n| i32::try_from(n).ok())
+        .unwrap_or(1);
     let sql = "UPDATE ecommerce_cart_items i SET quantity = $3, updated_at = now() FROM ecommerce_products p \
                WHERE i.id = $1 AND i.cart_id = $2 AND p.id = i.product_id RETURNING p.name, p.stock";
     let found = rows(&call, sql, vec![call.id("id")?.into(), cart.id.into(), quantity.into()]).await?;
@@ -278,7 +330,10 @@ async fn change(call: Call) -> Result<Answer> {
 async fn remove(call: Call) -> Result<Answer> {
     let (holder, cart) = held(&call).await?;
     let sql = "DELETE FROM ecommerce_cart_items WHERE id = $1 AND cart_id = $2 RETURNING id";
-    if rows(&call, sql, vec![call.id("id")?.into(), cart.id.into()]).await?.is_empty() {
+    if rows(&call, sql, vec![call.id("id")?.into(), cart.id.into()])
+        .await?
+        .is_empty()
+    {
         return Err(Fault::not_found().into());
     }
     show(&call, Some(&cart), holder.token()).await
@@ -288,38 +343,71 @@ async fn empty(call: Call) -> Result<Answer> {
     let holder = Holder::of(&call);
     let cart = find(&call, &holder).await?;
     if let Some(cart) = &cart {
-        call.tx().execute_raw(statement("DELETE FROM ecommerce_cart_items WHERE cart_id = $1", vec![cart.id.into()])).await?;
+        call.tx()
+            .execute_raw(statement(
+                "DELETE FROM ecommerce_cart_items WHERE cart_id = $1",
+                vec![cart.id.into()],
+            ))
+            .await?;
         coupon(&call, cart.id, None).await?;
     }
-    let cart = cart.map(|cart| Cart { coupon_code: None, ..cart });
+    let cart = cart.map(|cart| Cart {
+        coupon_code: None,
+        ..cart
+    });
     let token = holder.token().filter(|_| cart.is_some());
     show(&call, cart.as_ref(), token).await
 }
 
 async fn coupon(call: &Call, cart: Uuid, code: Option<&str>) -> Result<()> {
     let sql = "UPDATE ecommerce_carts SET coupon_code = $2, updated_at = now() WHERE id = $1";
-    call.tx().execute_raw(statement(sql, vec![cart.into(), code.into()])).await?;
+    call.tx()
+        .execute_raw(statement(sql, vec![cart.into(), code.into()]))
+        .await?;
     Ok(())
 }
 
 async fn set_coupon(call: Call) -> Result<Answer> {
     let (holder, cart) = held(&call).await?;
-    let code = call.body().get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let code = call
+        .body()
+        .get("code")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let sql = "SELECT COALESCE(sum(p.price * i.quantity), 0) AS subtotal FROM ecommerce_cart_items i \
                JOIN ecommerce_products p ON p.id = i.product_id WHERE i.cart_id = $1";
     let found = rows(&call, sql, vec![cart.id.into()]).await?;
-    let subtotal: Decimal = found.first().map_or(Ok(Decimal::ZERO), |row| row.try_get("", "subtotal"))?;
-    if let Err(issue) = coupons::quote(&call, &code, subtotal, "ecommerce").await? {
+    let subtotal: Decimal = found
+        .first()
+        .map_or(Ok(Decimal::ZERO), |row| row.try_get("", "subtotal"))?;
+    if let Err(issue) = coupons::quote(&call, &code, buyer(&call), Source::Ecommerce, subtotal).await? {
         return Err(issue.fault().into());
     }
     coupon(&call, cart.id, Some(&code)).await?;
-    show(&call, Some(&Cart { coupon_code: Some(code), ..cart }), holder.token()).await
+    show(
+        &call,
+        Some(&Cart {
+            coupon_code: Some(code),
+            ..cart
+        }),
+        holder.token(),
+    )
+    .await
 }
 
 async fn remove_coupon(call: Call) -> Result<Answer> {
     let (holder, cart) = held(&call).await?;
     coupon(&call, cart.id, None).await?;
-    show(&call, Some(&Cart { coupon_code: None, ..cart }), holder.token()).await
+    show(
+        &call,
+        Some(&Cart {
+            coupon_code: None,
+            ..cart
+        }),
+        holder.token(),
+    )
+    .await
 }
 
 /// Adds the lines of a visitor's cart to the caller's; the other cart goes.
@@ -330,7 +418,12 @@ async fn merge(call: Call) -> Result<Answer> {
     let sql = "DELETE FROM ecommerce_cart_items i USING ecommerce_carts c WHERE i.cart_id = c.id AND c.token_hash = $1 \
                RETURNING i.product_id, i.quantity, c.coupon_code";
     let taken = rows(&call, sql, vec![hash.clone().into()]).await?;
-    call.tx().execute_raw(statement("DELETE FROM ecommerce_carts WHERE token_hash = $1", vec![hash.into()])).await?;
+    call.tx()
+        .execute_raw(statement(
+            "DELETE FROM ecommerce_carts WHERE token_hash = $1",
+            vec![hash.into()],
+        ))
+        .await?;
     if taken.is_empty() {
         let cart = find(&call, &Holder::User(user)).await?;
         return show(&call, cart.as_ref(), None).await;
@@ -347,7 +440,13 @@ async fn merge(call: Call) -> Result<Answer> {
                JOIN ecommerce_products p ON p.id = n.product_id AND p.stock > 0 \
                ON CONFLICT (cart_id, product_id) DO UPDATE SET updated_at = now(), quantity = LEAST(ecommerce_cart_items.quantity + excluded.quantity, $5, \
                GREATEST((SELECT stock FROM ecommerce_products WHERE id = excluded.product_id), 1))";
-    let values = vec![cart.id.into(), super::uuids(&ids), super::uuids(&products), quantities.join(",").into(), MOST.into()];
+    let values = vec![
+        cart.id.into(),
+        super::uuids(&ids),
+        super::uuids(&products),
+        quantities.join(",").into(),
+        MOST.into(),
+    ];
     call.tx().execute_raw(statement(sql, values)).await?;
     if cart.coupon_code.is_none() {
         let code: Option<String> = taken[0].try_get("", "coupon_code")?;
@@ -361,12 +460,11 @@ async fn merge(call: Call) -> Result<Answer> {
 
 /// The caller's cart, locked: of two checkouts at once the second waits here and finds it empty.
 pub(super) async fn lock(call: &Call, user: Uuid) -> Result<Option<Cart>> {
-    let found = rows(call, "SELECT id, coupon_code FROM ecommerce_carts WHERE user_id = $1 FOR UPDATE", vec![user.into()]).await?;
+    let found = rows(
+        call,
+        "SELECT id, coupon_code FROM ecommerce_carts WHERE user_id = $1 FOR UPDATE",
+        vec![user.into()],
+    )
+    .await?;
     Ok(found.first().map(|row| Cart::from_query_result(row, "")).transpose()?)
 }
-
-/// The refusal of a checkout without lines.
-pub(super) const CART_EMPTY: fault::Code = fault::Code::new("CART_EMPTY", fault::Kind::Conflict);
-/// The refusal of a checkout with a product that is no longer for sale.
-pub(super) const PRODUCT_UNAVAILABLE: fault::Code = fault::Code::new("PRODUCT_UNAVAILABLE", fault::Kind::Conflict);
-

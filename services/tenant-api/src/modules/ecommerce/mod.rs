@@ -1,6 +1,12 @@
 //! The online shop.
 
+pub mod cart;
 pub mod categories;
+pub mod checkout;
+pub mod customers;
+pub mod fulfilment;
+mod order_lines;
+pub mod orders;
 pub mod product_images;
 pub mod products;
 pub mod sellers;
@@ -23,6 +29,11 @@ pub fn routes() -> Routes {
         .with("products", products::actions())
         .with("product-images", standard::<product_images::Entity>())
         .with("stock-movements", standard::<stock_movements::Entity>())
+        .with("cart", cart::routes())
+        .with("cart", checkout::routes())
+        .with("orders", standard::<orders::Entity>())
+        .with("orders", fulfilment::routes())
+        .with("customers", standard::<customers::Entity>())
         .with("sellers", standard::<sellers::Entity>())
         .with("sellers", sellers::actions())
 }
