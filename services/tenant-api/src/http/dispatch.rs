@@ -199,7 +199,9 @@ impl Incoming {
             return Ok(*answer);
         }
         let mut answer = (call.route().handler)(call.clone()).await?;
-        if !answer.is_refusal() {
+        if answer.is_refusal() {
+            idempotency::forget(&call, &claim).await?;
+        } else {
             audit::record(&call, &mut answer).await?;
             idempotency::keep(&call, &claim, &answer).await?;
         }

@@ -101,3 +101,15 @@ pub async fn keep(call: &Call, claim: &Claim, answer: &Answer) -> Result<()> {
         .await?;
     Ok(())
 }
+
+/// Gives the key back after a refusal whose effects are kept: failures are not stored.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn forget(call: &Call, claim: &Claim) -> Result<()> {
+    if let Claim::First(id) = claim {
+        let delete = "DELETE FROM idempotency_keys WHERE id = $1";
+        call.tx().execute_raw(statement(delete, [(*id).into()])).await?;
+    }
+    Ok(())
+}

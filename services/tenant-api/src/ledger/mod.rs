@@ -6,10 +6,12 @@
 //! counters of numbers.
 
 pub mod coupons;
+pub mod letters;
 pub mod numbers;
 pub mod orders;
 pub mod payments;
 pub mod pricing;
+pub mod seller;
 pub mod undo;
 
 use fault::{Fault, codes};

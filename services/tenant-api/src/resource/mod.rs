@@ -2,6 +2,7 @@
 
 pub mod create;
 pub mod delete;
+pub mod embed;
 pub mod field;
 pub mod journal;
 pub mod list;

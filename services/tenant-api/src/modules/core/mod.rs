@@ -16,6 +16,8 @@ use crate::{http::Routes, resource};
 pub fn routes() -> Routes {
     Routes::of("core", "/api/v1")
         .with("orders", resource::routes::<orders::Entity>())
+        .with("orders", orders::routes())
+        .with(admin_orders::NAME, admin_orders::routes())
         .with("coupons", resource::routes::<coupons::Entity>())
         .with("coupons", coupons::routes())
         .with("coupon-redemptions", resource::routes::<coupon_redemptions::Entity>())

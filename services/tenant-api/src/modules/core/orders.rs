@@ -7,10 +7,24 @@ use sea_orm::{
     prelude::{DateTimeUtc, Uuid},
     sea_query::Expr,
 };
+use serde_json::{Map, Value};
+
+use super::{admin_orders, order_items, payment_intents, refunds};
 
 use crate::{
-    http::{Call, Result, Who},
-    resource::{Field, ListSpec, Operations, Resource, Spec},
+    http::{Answer, Call, Result, Route, Who},
+    ledger::{
+        invalid_state, letters,
+        orders::{Paid, pay as take},
+        seller, undo,
+    },
+    resource::{
+        Field, ListSpec, Operations, Resource, Row, Spec,
+        embed::{self, Children},
+        show::{self, Lock},
+        update,
+    },
+    sandbox::card::{Later, PAYMENT, Payment},
 };
 
 /// A row.
@@ -96,10 +110,10 @@ impl Resource for Entity {
         },
     };
 
-    /// The caller's own rows, for every role; staff see all of them under `/admin/orders`.
+    /// The caller's own rows, for every role; staff see all of them under `/admin/orders`, and may cancel any.
     async fn visible(call: &Call) -> Result<Condition> {
-        let all = Condition::all();
-        if call.route().resource == super::admin_orders::NAME {
+        let (all, route) = (Condition::all(), call.route());
+        if route.resource == admin_orders::NAME || (route.operation == CANCEL && call.is_staff()) {
             return Ok(all);
         }
         Ok(match call.caller() {
@@ -107,4 +121,93 @@ impl Resource for Entity {
             None => all.add(Expr::value(false)),
         })
     }
+
+    async fn narrow(call: &Call, _params: &Map<String, Value>) -> Result<Condition> {
+        admin_orders::narrow(call)
+    }
+
+    async fn extend(call: &Call, rows: &mut [Row<Self>], whole: bool) -> Result<()> {
+        if whole {
+            embed::children(call, rows, &CHILDREN).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What an order shows besides itself.
+const CHILDREN: [Children; 3] = [
+    Children {
+        name: "items",
+        spec: order_items::Entity::SPEC,
+        parent: "orderId",
+        order: "position, id",
+    },
+    Children {
+        name: "payments",
+        spec: payment_intents::Entity::SPEC,
+        parent: "orderId",
+        order: "created_at, id",
+    },
+    Children {
+        name: "refunds",
+        spec: refunds::Entity::SPEC,
+        parent: "orderId",
+        order: "created_at, id",
+    },
+];
+
+const CANCEL: &str = "cancel";
+
+/// The routes beside the standard ones.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/orders/{id}/pay", "pay", pay)
+            .who(&[Who::Owner])
+            .body(const { &[Field::object("payment", PAYMENT)] })
+            .idempotent()
+            .audited(),
+        Route::post("/orders/{id}/cancel", CANCEL, cancel)
+            .who(&[Who::Owner, Who::Staff])
+            .audited(),
+    ]
+}
+
+/// Takes the card payment for a pending order.
+async fn pay(call: Call) -> Result<Answer> {
+    let Payment::Card(card) = Payment::read(call.body(), Later::Refused, call.now())? else {
+        return Err(invalid_state("A pending order is paid by card here.").into());
+    };
+    let before = show::find::<Entity>(&call, call.parameter("id"), Lock::Update).await?;
+    let after = match take(&call, &before, &card).await? {
+        Paid::Declined(fault) => return Ok(Answer::refused(fault)),
+        Paid::Order(order) => *order,
+    };
+    paid(&call, &before, after).await
+}
+
+/// What follows from paying a pending order later, and the answer.
+pub(super) async fn paid(call: &Call, before: &Model, after: Model) -> Result<Answer> {
+    if let Some(seller) = seller::of(&after) {
+        (seller.paid)(call.clone(), after.clone()).await?;
+    }
+    letters::paid(call, &after).await?;
+    update::answer::<Entity>(call, before, after).await
+}
+
+/// Cancels a pending order, the selling module's side first: it locks its rows before the ledger does everywhere.
+async fn cancel(call: Call) -> Result<Answer> {
+    let before = show::find::<Entity>(&call, call.parameter("id"), Lock::None).await?;
+    if before.status != "pending" {
+        return Err(invalid_state(format!(
+            "This order is {}; only a pending one can be cancelled.",
+            before.status
+        ))
+        .into());
+    }
+    if let Some(seller) = seller::of(&before) {
+        (seller.cancelling)(call.clone(), before.clone()).await?;
+    }
+    let after = undo::cancel(&call, before.id).await?;
+    update::answer::<Entity>(&call, &before, after).await
 }
