@@ -19,7 +19,7 @@ use tower_http::{
     cors::{AllowOrigin, CorsLayer},
 };
 
-use super::{Route, dispatch, limits::Rates, session};
+use super::{Route, dispatch, limits::Rates, metrics, session};
 use crate::{
     auth::Tokens,
     config::{Config, Limits},
@@ -116,6 +116,7 @@ impl App {
             .layer(middleware::from_fn(bounded))
             .layer(cors(config)?)
             .layer(middleware::map_response(common_headers))
+            .layer(middleware::from_fn_with_state(metrics::Metrics::new(), metrics::measure))
             .layer(middleware::from_fn(service::http::observe))
             .with_state(Arc::clone(self));
         Ok(router)

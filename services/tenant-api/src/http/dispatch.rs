@@ -20,6 +20,7 @@ use super::{
     failure::{Failure, judge},
     idempotency::{self, Claim},
     limits::Counted,
+    metrics::Measured,
     query::Query,
     route::Body,
     session::Admitted,
@@ -49,6 +50,9 @@ pub async fn serve(app: Arc<App>, route: Arc<Route>, parameters: RawPathParams, 
         format_args!("http.{}.{}.{}", route.module, route.resource, route.operation).to_string(),
     );
     span.record("http.route", route.path.as_str());
+    if let Some(measured) = request.extensions().get::<Measured>() {
+        measured.name(&route);
+    }
     let deadline = app.limits.request;
     match tokio::time::timeout(deadline, answer(app, &route, parameters, request)).await {
         Ok(Ok(answer)) => answer.into_response(route.status),

@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod failure;
 pub mod idempotency;
 pub mod limits;
+mod metrics;
 pub mod query;
 pub mod route;
 pub mod session;

@@ -5,11 +5,14 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 use chrono::{DateTime, Utc};
 use domain::SessionId;
 use proto::v1::{Activity as Wire, ReportActivityRequest};
+use tonic::Request;
 
 use super::directory::Client;
 
 /// How often it is told.
 const EVERY: Duration = Duration::from_secs(10);
+/// How long the control plane may take: the last report must not hold up the end of the process.
+const DEADLINE: Duration = Duration::from_secs(2);
 /// Sessions in one call.
 const BATCH: usize = 1000;
 
@@ -48,11 +51,9 @@ impl Activity {
                     at: Some(proto::timestamp(*at)),
                 })
                 .collect();
-            if let Err(status) = client
-                .clone()
-                .report_activity(ReportActivityRequest { activities })
-                .await
-            {
+            let mut request = Request::new(ReportActivityRequest { activities });
+            request.set_timeout(DEADLINE);
+            if let Err(status) = client.clone().report_activity(request).await {
                 tracing::debug!(%status, "activity could not be reported");
                 self.put_back(batch.iter().copied());
             }

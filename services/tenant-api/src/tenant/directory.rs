@@ -22,13 +22,18 @@ use proto::v1::{
 use service::{config::Secret, grpc::Caller, lifecycle::Lifecycle};
 use tonic::{Code, Request, Status, service::interceptor::InterceptedService, transport::Channel};
 
-use super::{Lookup, Tenant};
+use super::{
+    Lookup, Tenant,
+    metrics::{Lookups, Source},
+};
 
 /// The control plane's directory.
 pub type Client = TenantDirectoryClient<InterceptedService<Channel, Caller>>;
 
 /// How long the control plane may take for one look-up.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// How long it may take when an older answer is known.
+const IMPATIENCE: Duration = Duration::from_millis(300);
 /// After a failed look-up, known answers serve for so long before the control plane is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Life of the answer that there is no such session.
@@ -51,6 +56,7 @@ pub struct Directory {
     started: Instant,
     /// Milliseconds after `started` until which the control plane is not asked.
     asleep_until: Arc<AtomicI64>,
+    lookups: Lookups,
 }
 
 struct Life(Duration);
@@ -91,6 +97,7 @@ impl Directory {
             epoch: Arc::default(),
             started: Instant::now(),
             asleep_until: Arc::default(),
+            lookups: Lookups::new(),
         }
     }
 
@@ -101,28 +108,46 @@ impl Directory {
     pub async fn find(&self, token: TokenHash) -> Result<Lookup, Fault> {
         let epoch = self.epoch.load(Ordering::Acquire);
         let lookup = match self.fresh.get(&token).await {
-            Some(lookup) => lookup,
+            Some(lookup) => {
+                self.lookups.count(Source::Hit);
+                lookup
+            }
             None if self.is_asleep() => self.stale(token, "it was away a moment ago").await?,
-            None => match self
-                .fresh
-                .try_get_with(token, self.load(By::TokenHash(token.as_bytes().to_vec())))
-                .await
-            {
+            None => match self.ask(token).await {
                 Ok(lookup) => {
+                    self.lookups.count(Source::Miss);
                     self.remember(token, &lookup).await;
                     // An invalidation may have passed while the answer was on its way.
                     if self.epoch.load(Ordering::Acquire) != epoch {
-                        self.fresh.invalidate(&token).await;
+                        self.drop_answers(token).await;
                     }
                     lookup
                 }
-                Err(status) => {
+                Err(cause) => {
                     self.sleep();
-                    self.stale(token, status.message()).await?
+                    self.stale(token, &cause).await?
                 }
             },
         };
         Ok(self.unless_expired(lookup))
+    }
+
+    /// Asks the control plane, once for all who want to know. A hanging control plane must not hang the sessions that
+    /// are known: these wait for a moment only.
+    async fn ask(&self, token: TokenHash) -> Result<Lookup, String> {
+        let answer = self
+            .fresh
+            .try_get_with(token, self.load(By::TokenHash(token.as_bytes().to_vec())));
+        let patience = if self.known.contains_key(&token) {
+            IMPATIENCE
+        } else {
+            DEADLINE
+        };
+        match tokio::time::timeout(patience, answer).await {
+            Ok(Ok(lookup)) => Ok(lookup),
+            Ok(Err(status)) => Err(status.message().to_owned()),
+            Err(_) => Err("it takes too long".to_owned()),
+        }
     }
 
     /// The session with an id, uncached: for signed upload addresses.
@@ -139,6 +164,10 @@ impl Directory {
     /// Forgets what was known of a token; the next look-up asks the control plane.
     pub async fn forget(&self, token: TokenHash) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.drop_answers(token).await;
+    }
+
+    async fn drop_answers(&self, token: TokenHash) {
         self.fresh.invalidate(&token).await;
         self.known.invalidate(&token).await;
     }
@@ -177,11 +206,10 @@ impl Directory {
     }
 
     async fn stale(&self, token: TokenHash, cause: &str) -> Result<Lookup, Fault> {
-        self.known
-            .get(&token)
-            .await
-            .map(Lookup::Ready)
-            .ok_or_else(|| away(cause))
+        let known = self.known.get(&token).await;
+        self.lookups
+            .count(if known.is_some() { Source::Stale } else { Source::Away });
+        known.map(Lookup::Ready).ok_or_else(|| away(cause))
     }
 
     fn unless_expired(&self, lookup: Lookup) -> Lookup {
@@ -223,14 +251,12 @@ impl Directory {
     }
 
     async fn follow_once(&self) -> Status {
-        let mut stream = match self
-            .client
-            .clone()
-            .watch_invalidations(WatchInvalidationsRequest {})
-            .await
-        {
-            Ok(stream) => stream.into_inner(),
-            Err(status) => return status,
+        let mut client = self.client.clone();
+        let opened = tokio::time::timeout(SILENCE, client.watch_invalidations(WatchInvalidationsRequest {})).await;
+        let mut stream = match opened {
+            Ok(Ok(stream)) => stream.into_inner(),
+            Ok(Err(status)) => return status,
+            Err(_) => return Status::deadline_exceeded("no answer"),
         };
         let mut last = None;
         loop {

@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod directory;
+mod metrics;
 pub mod pool;
 pub mod transaction;
 

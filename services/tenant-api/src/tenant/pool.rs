@@ -15,12 +15,16 @@ use sea_orm::sqlx::{
 };
 use service::config::Secret;
 
+use super::metrics::Statements;
+
 /// How long a request waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// A backend never gives the memory of its relation cache back, so it is retired by age (findings.md).
 const MAX_AGE: Duration = Duration::from_secs(8 * 60);
 /// A connection that was idle for so long is tested before it is lent.
 const TEST_AFTER: Duration = Duration::from_secs(30);
+/// How long a stop waits for lent connections: their requests had all the grace there was.
+const CLOSE: Duration = Duration::from_secs(1);
 /// Named statements kept on each connection; the application has some three hundred.
 const STATEMENTS: usize = 512;
 
@@ -29,6 +33,7 @@ const STATEMENTS: usize = 512;
 pub struct TenantPool {
     connections: PgPool,
     statements: Arc<AtomicU64>,
+    metrics: Statements,
 }
 
 impl TenantPool {
@@ -59,6 +64,7 @@ impl TenantPool {
             })
             .connect_lazy_with(options);
         Ok(Self {
+            metrics: Statements::new(&pool),
             connections: pool,
             statements: Arc::default(),
         })
@@ -72,9 +78,11 @@ impl TenantPool {
         self.connections.acquire().await?.ping().await
     }
 
-    /// Closes all connections.
+    /// Closes all connections; those that are still lent are given up after a moment.
     pub async fn close(&self) {
-        self.connections.close().await;
+        if tokio::time::timeout(CLOSE, self.connections.close()).await.is_err() {
+            tracing::warn!("connections were still in use when the process stopped");
+        }
     }
 
     /// Statements of all transactions so far, BEGIN and COMMIT left out.
@@ -85,6 +93,11 @@ impl TenantPool {
 
     pub(super) fn count(&self) {
         self.statements.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A transaction is over.
+    pub(super) fn record(&self, statements: u32) {
+        self.metrics.record(statements);
     }
 
     pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {

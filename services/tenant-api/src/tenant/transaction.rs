@@ -21,6 +21,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use service::lifecycle::Lifecycle;
 use tokio::sync::{Mutex, MutexGuard};
+use tracing::{Instrument, Span, info_span};
 
 use super::{Tenant, pool::TenantPool};
 
@@ -119,7 +120,11 @@ impl Tx {
                 let Some(connection) = state.connection.as_mut() else {
                     return Err(over());
                 };
-                let result = connection.execute("COMMIT").await.map_err(failure);
+                let result = connection
+                    .execute("COMMIT")
+                    .instrument(info_span!("db.commit", otel.kind = "client"))
+                    .await
+                    .map_err(failure);
                 if result.is_ok() {
                     state.phase = Phase::Closed;
                     state.connection = None;
@@ -144,7 +149,10 @@ impl Tx {
     async fn open(&self) -> Result<MutexGuard<'_, State>, DbErr> {
         let mut state = self.state.lock().await;
         if state.phase == Phase::Waiting {
-            state.begin().await?;
+            state
+                .begin()
+                .instrument(info_span!("db.begin", otel.kind = "client"))
+                .await?;
         }
         if state.phase != Phase::Open {
             return Err(over());
@@ -152,6 +160,13 @@ impl Tx {
         self.statements.fetch_add(1, Ordering::Relaxed);
         state.pool.count();
         Ok(state)
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let statements = self.statements();
+        self.state.get_mut().pool.record(statements);
     }
 }
 
@@ -211,6 +226,12 @@ impl Drop for State {
     }
 }
 
+/// The span of a statement. It tells the kind only: texts may hold what a visitor wrote.
+fn span(sql: &str) -> Span {
+    let operation = sql.split_ascii_whitespace().next().unwrap_or_default();
+    info_span!("db.statement", otel.kind = "client", db.operation.name = operation)
+}
+
 fn query(statement: &Statement) -> sqlx::query::Query<'_, Postgres, SqlxValues> {
     let values = statement.values.clone().unwrap_or_else(|| sea_orm::Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
@@ -224,7 +245,10 @@ impl ConnectionTrait for Tx {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut state = self.open().await?;
-        let result = query(&statement).execute(&mut **state.connection()?).await;
+        let result = query(&statement)
+            .execute(&mut **state.connection()?)
+            .instrument(span(&statement.sql))
+            .await;
         state.settle(result).map(Into::into)
     }
 
@@ -232,19 +256,26 @@ impl ConnectionTrait for Tx {
         let mut state = self.open().await?;
         let result = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
             .execute(&mut **state.connection()?)
+            .instrument(span(sql))
             .await;
         state.settle(result).map(Into::into)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let mut state = self.open().await?;
-        let result = query(&statement).fetch_optional(&mut **state.connection()?).await;
+        let result = query(&statement)
+            .fetch_optional(&mut **state.connection()?)
+            .instrument(span(&statement.sql))
+            .await;
         state.settle(result).map(|row| row.map(Into::into))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut state = self.open().await?;
-        let result = query(&statement).fetch_all(&mut **state.connection()?).await;
+        let result = query(&statement)
+            .fetch_all(&mut **state.connection()?)
+            .instrument(span(&statement.sql))
+            .await;
         state
             .settle(result)
             .map(|rows| rows.into_iter().map(Into::into).collect())
