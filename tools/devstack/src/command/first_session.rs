@@ -68,7 +68,7 @@ fn lines(gateway: &str, api: &str, token: &str, lamp: &str, session: &Value) -> 
     format!(
         r#"A session ({modules}) is ready to try until {ends}. Paste:
 
-  S='X-Preview-Session: {token}'; T='Content-Type: application/json'; C=.devstack/cookies
+  S='X-Preview-Session: {token}'; T='Content-Type: application/json'; C=$(mktemp)
   curl -c $C -H "$S" -H "$T" -d '{{"email":"me@example.com","password":"Preview123","name":"Me"}}' {api}/auth/register
   curl -H "$S" '{api}/ecommerce/products?q=lamp&sort=price'
   curl -b $C -H "$S" -H "$T" -d '{{"productId":"{lamp}","quantity":1}}' {api}/ecommerce/cart/items
