@@ -33,7 +33,12 @@ pub async fn start(config: &Config, registry: Registry, lifecycle: &Lifecycle) -
         let probe = probe.clone();
         async move { reach(&probe).await.map_err(|error| format!("PostgreSQL: {error}")) }
     });
-    let admin = admin::serve(config.admin, admin::routes(registry, ready, lifecycle.clone()), lifecycle).await?;
+    let admin = admin::serve(
+        config.admin,
+        admin::routes(registry, ready, lifecycle.clone()),
+        lifecycle,
+    )
+    .await?;
     let listener = admin::listen("the gRPC interface", config.grpc).await?;
     let grpc = listener.local_addr()?;
 

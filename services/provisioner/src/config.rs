@@ -47,7 +47,11 @@ impl Config {
     pub fn read(reader: &mut Reader) -> Self {
         let telemetry = telemetry::Config::read(reader);
         Self {
-            grpc: reader.address("PROVISIONER_GRPC_ADDR", "0.0.0.0:50052", "Where the gRPC interface listens."),
+            grpc: reader.address(
+                "PROVISIONER_GRPC_ADDR",
+                "0.0.0.0:50052",
+                "Where the gRPC interface listens.",
+            ),
             admin: reader.address(
                 "PROVISIONER_ADMIN_ADDR",
                 "0.0.0.0:9102",

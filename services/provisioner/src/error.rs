@@ -63,7 +63,8 @@ impl Error {
             (_, Some(state)) => ["08", "53", "57P"].iter().any(|class| state.code().starts_with(class)),
             (Self::Pool(_), None) => true,
             (Self::Database(error), None) => {
-                error.is_closed() || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
+                error.is_closed()
+                    || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
             }
             _ => false,
         }
@@ -91,5 +92,11 @@ impl From<Error> for Fault {
             .because(error),
             Error::Database(_) | Error::Pool(_) | Error::Name(_) => Self::internal(error),
         }
+    }
+}
+
+impl From<Error> for tonic::Status {
+    fn from(error: Error) -> Self {
+        Fault::from(error).into()
     }
 }

@@ -65,28 +65,34 @@ impl Metrics {
     pub fn new() -> Self {
         let meter = service::telemetry::meter("provisioner");
         Self {
-            slots: meter.u64_gauge("slots").with_description("Slots by state.").build(),
-            target: meter.u64_gauge("slots.target").with_description("Ready slots to keep.").build(),
+            slots: meter
+                .u64_gauge("provisioner.slots")
+                .with_description("Slots by state.")
+                .build(),
+            target: meter
+                .u64_gauge("provisioner.slots.target")
+                .with_description("Ready slots to keep.")
+                .build(),
             steps: meter
-                .f64_histogram("slot.step.duration")
+                .f64_histogram("provisioner.step.duration")
                 .with_description("Time of a step of a slot's life.")
                 .with_unit("s")
                 .with_boundaries(BOUNDS.to_vec())
                 .build(),
             provisioned: meter
-                .u64_counter("slots.provisioned")
+                .u64_counter("provisioner.provisioned")
                 .with_description("Slots given to sessions, warm from the pool or cold.")
                 .build(),
             emptied: meter
-                .u64_counter("slots.emptied")
+                .u64_counter("provisioner.emptied")
                 .with_description("Ended slots by what became of them: recycled, discarded, retried.")
                 .build(),
             refused: meter
-                .u64_counter("slots.refused")
+                .u64_counter("provisioner.refused")
                 .with_description("Sessions that got no slot in time.")
                 .build(),
             repaired: meter
-                .u64_counter("slots.repaired")
+                .u64_counter("provisioner.repaired")
                 .with_description("Records that did not match the world, by kind.")
                 .build(),
         }
@@ -102,7 +108,8 @@ impl Metrics {
 
     /// Notes how long a step took.
     pub fn took(&self, step: Step, time: Duration) {
-        self.steps.record(time.as_secs_f64(), &[KeyValue::new("step", step.name())]);
+        self.steps
+            .record(time.as_secs_f64(), &[KeyValue::new("step", step.name())]);
     }
 
     /// Counts a slot given to a session.

@@ -13,13 +13,19 @@ const MIGRATIONS: &[(i32, &str)] = &[(1, include_str!("../migrations/0001_slots.
 /// When the database was not prepared with `provisioner install`, or is ahead of this program.
 pub async fn migrate(database: &Database) -> anyhow::Result<()> {
     let transaction = database.begin(&lock::for_transaction(lock::MIGRATE)).await?;
-    let schema = transaction
-        .query_one("SELECT to_regnamespace('provisioner') IS NOT NULL, current_user::text", &[])
+    let installed = transaction
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc JOIN pg_catalog.pg_namespace n ON n.oid = pronamespace
+                WHERE nspname = 'provisioner' AND proname = 'without_checks'
+                AND has_schema_privilege(n.oid, 'USAGE, CREATE') AND has_function_privilege(pg_proc.oid, 'EXECUTE')),
+                current_user::text",
+            &[],
+        )
         .await?;
-    if !schema.get::<_, bool>(0) {
+    if !installed.get::<_, bool>(0) {
         bail!(
-            "the database has no schema `provisioner` that {} may use: run `provisioner install` once",
-            schema.get::<_, String>(1)
+            "the database is not prepared for the login {}: run `provisioner install` as superuser",
+            installed.get::<_, String>(1)
         );
     }
     transaction
@@ -28,7 +34,7 @@ pub async fn migrate(database: &Database) -> anyhow::Result<()> {
                 version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
         )
         .await
-        .context("the schema `provisioner` cannot be written: run `provisioner install` once")?;
+        .context("the schema `provisioner` cannot be written: run `provisioner install` as superuser")?;
     let applied: i32 = transaction
         .query_one("SELECT coalesce(max(version), 0) FROM provisioner.migrations", &[])
         .await?

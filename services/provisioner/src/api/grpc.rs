@@ -12,12 +12,11 @@ use proto::v1::{
 use service::{config::Secret, grpc, lifecycle::Lifecycle};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, metadata::MetadataMap, transport::Server};
-use tracing::{Instrument, Span, info_span};
+use tonic::{Request, Response, Status};
+use tracing::Span;
 
 use crate::{
     config::LARGEST_TARGET,
-    error::Error,
     slot::{
         Order, Slots,
         store::{Levels, Slot, State},
@@ -49,8 +48,8 @@ pub async fn serve(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let service = ProvisionerServiceServer::new(Provisioner(slots)).max_decoding_message_size(LARGEST_REQUEST);
-    let server = Server::builder()
-        .tcp_nodelay(true)
+    let server = grpc::server()
+        .trace_fn(grpc::span)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
@@ -73,111 +72,66 @@ impl ProvisionerService for Provisioner {
         &self,
         request: Request<v1::ProvisionSchemaRequest>,
     ) -> Result<Response<v1::ProvisionSchemaResponse>, Status> {
-        let span = span("provision_schema", request.metadata());
         let body = request.into_inner();
-        let work = async {
-            let home = self.0.provision(order(&body.session_id, &body.modules, &body.currency)?).await?;
-            Ok(v1::ProvisionSchemaResponse {
-                schema_name: home.schema.to_string(),
-                role_name: home.role.to_string(),
-                warm: home.warm,
-            })
-        };
-        answer(work, span).await
+        let order = order(&body.session_id, &body.modules, &body.currency)?;
+        let home = self.0.provision(order).await?;
+        Ok(Response::new(v1::ProvisionSchemaResponse {
+            schema_name: home.schema.to_string(),
+            role_name: home.role.to_string(),
+            warm: home.warm,
+        }))
     }
 
     async fn seed_modules(
         &self,
         request: Request<v1::SeedModulesRequest>,
     ) -> Result<Response<v1::SeedModulesResponse>, Status> {
-        let span = span("seed_modules", request.metadata());
         let body = request.into_inner();
-        let work = async {
-            let seeded = self.0.seed(order(&body.session_id, &body.modules, &body.currency)?).await?;
-            Ok(v1::SeedModulesResponse {
-                seeded: seeded.into_iter().map(str::to_owned).collect(),
-            })
-        };
-        answer(work, span).await
+        let order = order(&body.session_id, &body.modules, &body.currency)?;
+        let seeded = self.0.seed(order).await?.into_iter().map(str::to_owned).collect();
+        Ok(Response::new(v1::SeedModulesResponse { seeded }))
     }
 
     async fn drop_schema(
         &self,
         request: Request<v1::DropSchemaRequest>,
     ) -> Result<Response<v1::DropSchemaResponse>, Status> {
-        let span = span("drop_schema", request.metadata());
-        let body = request.into_inner();
-        let work = async {
-            let existed = self.0.release(session(&body.session_id)?).await?;
-            Ok(v1::DropSchemaResponse { existed })
-        };
-        answer(work, span).await
+        let session = session(&request.into_inner().session_id)?;
+        let existed = self.0.release(session).await?;
+        Ok(Response::new(v1::DropSchemaResponse { existed }))
     }
 
     async fn list_schemas(
         &self,
-        request: Request<v1::ListSchemasRequest>,
+        _: Request<v1::ListSchemasRequest>,
     ) -> Result<Response<v1::ListSchemasResponse>, Status> {
-        let work = async {
-            let slots = self.0.list().await?;
-            Ok(v1::ListSchemasResponse {
-                slots: slots.into_iter().map(slot).collect(),
-            })
-        };
-        answer(work, span("list_schemas", request.metadata())).await
+        let slots = self.0.list().await?.into_iter().map(slot).collect();
+        Ok(Response::new(v1::ListSchemasResponse { slots }))
     }
 
-    async fn pool_status(
-        &self,
-        request: Request<v1::PoolStatusRequest>,
-    ) -> Result<Response<v1::PoolStatusResponse>, Status> {
-        let work = async { Ok(status(self.0.levels().await?)) };
-        answer(work, span("pool_status", request.metadata())).await
+    async fn pool_status(&self, _: Request<v1::PoolStatusRequest>) -> Result<Response<v1::PoolStatusResponse>, Status> {
+        Ok(Response::new(status(self.0.levels().await?)))
     }
 
     async fn set_pool_target(
         &self,
         request: Request<v1::SetPoolTargetRequest>,
     ) -> Result<Response<v1::SetPoolTargetResponse>, Status> {
-        let span = span("set_pool_target", request.metadata());
         let target = request.into_inner().target;
-        let work = async {
-            if target > LARGEST_TARGET {
-                return Err(Fault::field("target", format!("must be 0 to {LARGEST_TARGET}")));
-            }
-            Ok(v1::SetPoolTargetResponse {
-                status: Some(status(self.0.set_target(target).await?)),
-            })
-        };
-        answer(work, span).await
+        if target > LARGEST_TARGET {
+            return Err(Fault::field("target", format!("must be 0 to {LARGEST_TARGET}")).into());
+        }
+        let status = Some(status(self.0.set_target(target).await?));
+        Ok(Response::new(v1::SetPoolTargetResponse { status }))
     }
 }
 
-/// The span of a call, as part of the caller's trace.
-fn span(method: &'static str, metadata: &MetadataMap) -> Span {
-    let span = info_span!(
-        "rpc",
-        otel.name = format!("rpc.provisioner.{method}"),
-        otel.kind = "server",
-        rpc.method = method,
-        rpc.grpc.status_code = tracing::field::Empty,
-    );
-    grpc::adopt(&span, metadata);
-    span
-}
-
-async fn answer<T>(work: impl Future<Output = Result<T, Fault>>, span: Span) -> Result<Response<T>, Status> {
-    let result = work.instrument(span.clone()).await;
-    // The fault logs itself as it becomes a status: within the call's span.
-    let result = span.in_scope(|| result.map(Response::new).map_err(Status::from));
-    let code = result.as_ref().err().map_or(tonic::Code::Ok, Status::code);
-    span.record("rpc.grpc.status_code", code as i32);
-    result
-}
-
 fn session(text: &str) -> Result<SessionId, Fault> {
-    text.parse()
-        .map_err(|_| Fault::field("session_id", "must be the id of a session, a UUID"))
+    let session: SessionId = text
+        .parse()
+        .map_err(|_| Fault::field("session_id", "must be the id of a session, a UUID"))?;
+    Span::current().record("session.id", tracing::field::display(session));
+    Ok(session)
 }
 
 fn order(session_id: &str, modules: &[String], currency: &str) -> Result<Order, Fault> {
@@ -233,11 +187,5 @@ fn slot(slot: Slot) -> v1::Slot {
         session_id: slot.session.map(|session| session.to_string()).unwrap_or_default(),
         modules: slot.modules,
         fingerprint: slot.fingerprint.unwrap_or_default(),
-    }
-}
-
-impl From<Error> for Status {
-    fn from(error: Error) -> Self {
-        Fault::from(error).into()
     }
 }

@@ -10,15 +10,10 @@ use tokio_postgres::{error::SqlState, types::ToSql};
 use tracing::{Instrument, info_span};
 
 use super::{
-    Slots, seed,
+    Slots, WITHOUT_CHECKS, seed,
     store::{COLUMNS, Slot},
 };
-use crate::{
-    database::Transaction,
-    error::Error,
-    lock,
-    metrics::Step,
-};
+use crate::{database::Transaction, error::Error, lock, metrics::Step};
 
 /// How long a claim waits for a slot when the pool is empty.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -138,7 +133,7 @@ impl Slots {
             "ALTER SCHEMA {} RENAME TO {};
              UPDATE provisioner.slots SET state = 'claimed', schema_name = '{schema}', session_id = '{}',
                 modules = '{{{}}}', uses = uses + 1, updated_at = now() WHERE id = {};
-             {}",
+             {WITHOUT_CHECKS}; {}",
             slot.schema()?.quoted(),
             schema.quoted(),
             order.session,
@@ -152,7 +147,9 @@ impl Slots {
         let (renamed, seeded, committed) = join!(
             transaction.batch_execute(&rename).instrument(info_span!("slot.rename")),
             transaction.batch_execute(&script).instrument(info_span!("slot.seed")),
-            transaction.batch_execute("COMMIT").instrument(info_span!("slot.commit")),
+            transaction
+                .batch_execute("COMMIT")
+                .instrument(info_span!("slot.commit")),
         );
         if committed.is_ok() {
             transaction.closed();

@@ -35,9 +35,14 @@ impl Cold {
         Waiting(self)
     }
 
+    /// How many claims wait.
+    pub fn waiting(&self) -> u32 {
+        u32::try_from(self.counts().waiting).unwrap_or(u32::MAX)
+    }
+
     /// Whether a claim waits.
     pub fn is_wanted(&self) -> bool {
-        self.counts().waiting > 0
+        self.waiting() > 0
     }
 
     /// Resolves when a slot may be ready. Each ready slot wakes one claim, the one that has waited longest.
@@ -103,7 +108,10 @@ mod tests {
         let _other = cold.build_for_waiting(0);
         assert!(cold.build_for_waiting(0).is_none(), "two at once");
         drop((first, build));
-        assert!(cold.build_for_waiting(1).is_none(), "one of two is woken, one slot is on its way");
+        assert!(
+            cold.build_for_waiting(1).is_none(),
+            "one of two is woken, one slot is on its way"
+        );
         assert!(cold.build_for_waiting(0).is_some());
     }
 }

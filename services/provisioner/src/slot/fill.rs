@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument, info_span};
 
-use super::{Slots, prepare::Pace};
+use super::{
+    Slots,
+    prepare::{Pace, Want},
+};
 use crate::error::Error;
 
 /// How long the pool is left alone when nobody asks for it.
@@ -51,7 +54,7 @@ impl Slots {
         } else {
             Pace::Gentle
         };
-        self.prepare(Some(levels.target), pace).await
+        self.prepare(Want::Pool(levels.target), pace).await
     }
 
     /// Sleeps, but not through a shutdown.

@@ -51,6 +51,8 @@ SELECT encode(sha256(convert_to(string_agg(text, E'\n' ORDER BY text COLLATE "C"
 /// The imprint of a schema that `role` may use; `None` when there is no such schema.
 pub async fn of(client: &ClientWrapper, schema: &SchemaName, role: &RoleName) -> Result<Option<String>, Error> {
     let statement = client.prepare_cached(IMPRINT).await?;
-    let row = client.query_one(&statement, &[&schema.as_str(), &role.as_str()]).await?;
+    let row = client
+        .query_one(&statement, &[&schema.as_str(), &role.as_str()])
+        .await?;
     Ok(row.get(0))
 }

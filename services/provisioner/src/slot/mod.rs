@@ -34,6 +34,9 @@ pub use reconcile::Repairs;
 use self::{cold::Cold, traffic::Traffic};
 use crate::{config, database::Database, error::Error, metrics::Metrics};
 
+/// Leaves foreign keys unchecked until the transaction ends; `install` makes the function.
+const WITHOUT_CHECKS: &str = "SELECT provisioner.without_checks()";
+
 /// The slots of one database, as one replica sees them.
 pub struct Slots {
     database: Database,

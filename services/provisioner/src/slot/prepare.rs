@@ -27,6 +27,15 @@ pub enum Pace {
     Gentle,
 }
 
+/// How many slots there should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// So many in the pool.
+    Pool(u32),
+    /// One for each of so many claims that wait.
+    Claims(u32),
+}
+
 impl Slots {
     /// Makes a slot beside the claim that waits for it, if fewer are on their way than wanted.
     pub(super) fn prepare_for_waiting(self: &Arc<Self>, woken: usize) {
@@ -35,20 +44,21 @@ impl Slots {
         };
         let slots = self.clone();
         let task = async move {
-            let made = slots.prepare(None, Pace::Brisk).await;
+            let made = slots.prepare(Want::Claims(slots.cold.waiting()), Pace::Brisk).await;
             drop(build);
             match made {
-                Ok(_) => slots.prepare_for_waiting(1),
+                Ok(true) => slots.prepare_for_waiting(1),
+                Ok(false) => {}
                 Err(error) => tracing::error!(%error, "a slot cannot be made"),
             }
         };
         self.lifecycle.spawn(task.instrument(info_span!("slot.prepare")));
     }
 
-    /// Makes one slot and tells that it is ready; `false` when the pool holds `limit` slots already.
-    pub(super) async fn prepare(&self, limit: Option<u32>, pace: Pace) -> Result<bool, Error> {
+    /// Makes one slot and tells that it is ready; `false` when there are as many as wanted already.
+    pub(super) async fn prepare(&self, want: Want, pace: Pace) -> Result<bool, Error> {
         let started = Instant::now();
-        let Some(slot) = self.reserve(limit).await? else {
+        let Some(slot) = self.reserve(want).await? else {
             return Ok(false);
         };
         if let Err(error) = self.build(&slot, pace).await {
@@ -60,21 +70,27 @@ impl Slots {
         Ok(true)
     }
 
-    /// Takes an empty slot, recorded as preparing. One replica at a time decides, so that the limit holds.
-    async fn reserve(&self, limit: Option<u32>) -> Result<Option<Slot>, Error> {
+    /// Takes an empty slot, recorded as preparing. One replica at a time decides, so that the number holds. Ended
+    /// slots count: emptying one takes a fraction of the time.
+    async fn reserve(&self, want: Want) -> Result<Option<Slot>, Error> {
         let transaction = self.database.begin(&lock::for_transaction(lock::PREPARE)).await?;
-        if let Some(limit) = limit {
-            let row = transaction
-                .query_one(
-                    "SELECT count(*) FROM provisioner.slots
-                     WHERE fingerprint = $1 AND (state IN ('ready', 'preparing') OR state = 'gone' AND NOT discard)",
-                    &[&modules::ddl_fingerprint()],
-                )
-                .await?;
-            if row.get::<_, i64>(0) >= i64::from(limit) {
-                transaction.rollback().await?;
-                return Ok(None);
-            }
+        let row = transaction
+            .query_one(
+                "SELECT count(*) FILTER (WHERE state IN ('ready', 'preparing')),
+                    count(*) FILTER (WHERE state = 'gone'), count(*) FILTER (WHERE state = 'gone' AND attempts = 0)
+                 FROM provisioner.slots WHERE fingerprint = $1 AND NOT discard",
+                &[&modules::ddl_fingerprint()],
+            )
+            .await?;
+        let (usable, ended, free): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+        let enough = match want {
+            Want::Pool(target) => usable + ended >= i64::from(target),
+            Want::Claims(_) if store::target(&transaction, self.pool.target).await? == 0 => false,
+            Want::Claims(waiting) => usable + free >= i64::from(waiting),
+        };
+        if enough {
+            transaction.rollback().await?;
+            return Ok(None);
         }
         let mut slot = reserve_one(&transaction).await?;
         if slot.is_none() {
@@ -98,7 +114,10 @@ impl Slots {
         let names: Vec<&str> = roles.iter().map(|(_, role)| role.as_str()).collect();
         // Roles outlive their database: one made anew under the old name finds them.
         let existing: Vec<String> = transaction
-            .query("SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname = ANY ($1)", &[&names])
+            .query(
+                "SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname = ANY ($1)",
+                &[&names],
+            )
             .await?
             .iter()
             .map(|row| row.get(0))

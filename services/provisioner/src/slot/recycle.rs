@@ -15,7 +15,7 @@ use tokio_postgres::SimpleQueryMessage;
 use tracing::{Instrument, info_span};
 
 use super::{
-    Slots, imprint,
+    Slots, WITHOUT_CHECKS, imprint,
     store::{self, COLUMNS, Slot},
 };
 use crate::{database::Transaction, error::Error, metrics::Step};
@@ -25,7 +25,7 @@ pub const WORKERS: usize = 2;
 /// How long to queue for a lock. Requests that come later queue behind, and a deadlock is noticed after 1 s only.
 pub const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '250ms'";
 /// How long calls may hold up the background.
-const LULL: Duration = Duration::from_millis(100);
+const LULL: Duration = Duration::from_millis(25);
 /// How long ended slots are left alone when nobody tells of one: another replica may have died over it.
 const TICK: Duration = Duration::from_secs(2);
 
@@ -43,7 +43,10 @@ impl Slots {
     /// Empties ended slots, each replica its share.
     pub(super) async fn keep_emptying(self: Arc<Self>) {
         while !self.lifecycle.is_stopping() {
-            self.traffic.lull(LULL).await;
+            // An ended slot is the quickest help for a claim that waits.
+            if !self.cold.is_wanted() {
+                self.traffic.lull(LULL).await;
+            }
             match self.empty_one().instrument(info_span!("slot.empty")).await {
                 Ok(Outcome::Recycled) => self.metrics.emptied("recycled"),
                 Ok(Outcome::Discarded) => {}
@@ -72,7 +75,10 @@ impl Slots {
         self.ended.notify_one();
         let (id, started) = (slot.id, Instant::now());
         let (step, done) = if discard {
-            (Step::Drop, self.drop_some(transaction, &slot).await.map(|()| Outcome::Discarded))
+            (
+                Step::Drop,
+                self.drop_some(transaction, &slot).await.map(|()| Outcome::Discarded),
+            )
         } else {
             (Step::Recycle, self.recycle(transaction, &slot).await)
         };
@@ -100,7 +106,7 @@ impl Slots {
         let (schema, pooled) = (slot.schema()?, slot.pool_name()?);
         let locked = transaction
             .batch_execute(&format!(
-                "SET LOCAL search_path = {}; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
+                "{WITHOUT_CHECKS}; SET LOCAL search_path = {}; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
                 schema.quoted(),
                 modules::table_names().join(", ")
             ))
@@ -182,8 +188,8 @@ async fn pick(transaction: &Transaction) -> Result<Option<(Slot, bool)>, Error> 
     Ok(Some((Slot::of(&row)?, row.get("discard"))))
 }
 
-/// Deletes all rows, leaves first. Against TRUNCATE it is twenty times cheaper (10 ms to 200 ms for two modules'
-/// demo data) and leaves the catalogues alone: no new files.
+/// Deletes all rows. Against TRUNCATE it is a hundred times cheaper (1 ms to 200 ms for two modules' demo data) and
+/// leaves the catalogues alone: no new files.
 async fn empty(transaction: &Transaction) -> Result<(), Error> {
     let deletes: Vec<String> = occupied(transaction)
         .await?
@@ -196,11 +202,10 @@ async fn empty(transaction: &Transaction) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tables that have rows, leaves first.
+/// Tables that have rows.
 async fn occupied(transaction: &Transaction) -> Result<Vec<String>, Error> {
     let probes: Vec<String> = modules::table_names()
         .iter()
-        .rev()
         .map(|table| format!("SELECT '{table}' WHERE EXISTS (SELECT FROM {table})"))
         .collect();
     let messages = transaction.simple_query(&probes.join(" UNION ALL ")).await?;

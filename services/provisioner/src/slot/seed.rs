@@ -22,7 +22,10 @@ impl Slots {
         self.to_the_end(async move {
             let _call = slots.traffic.enter();
             let started = Instant::now();
-            let transaction = slots.database.begin(&lock::for_transaction(lock::of(order.session))).await?;
+            let transaction = slots
+                .database
+                .begin(&lock::for_transaction(lock::of(order.session)))
+                .await?;
             let Some(slot) = find(&transaction, order.session).await? else {
                 transaction.rollback().await?;
                 return Err(Error::NoSchema);

@@ -134,7 +134,9 @@ impl Slot {
     /// # Errors
     /// Never with numbers of the records.
     pub fn gone_name(&self) -> Result<SchemaName, Error> {
-        let Self { id, generation, uses, .. } = self;
+        let Self {
+            id, generation, uses, ..
+        } = self;
         Ok(SchemaName::parse(&format!("gone_{id:04}_{generation}_{uses}"))?)
     }
 

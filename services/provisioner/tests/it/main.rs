@@ -1,0 +1,12 @@
+//! The provisioner against a real PostgreSQL.
+
+mod calls;
+mod claim;
+mod crash;
+mod drop;
+mod installation;
+mod isolation;
+mod pool;
+mod reconcile;
+mod recycle;
+mod support;
