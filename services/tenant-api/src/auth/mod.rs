@@ -1,6 +1,7 @@
 //! Who is calling: passwords, access tokens, refresh tokens (contract README section 8).
 
 pub mod caller;
+pub mod cookies;
 mod hs256;
 pub mod opaque;
 pub mod password;

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
-use fault::{Detail, Fault};
+use fault::Fault;
 use tokio::sync::Semaphore;
 
 /// Hashes a password, on a thread that may block. `slots` bounds how many hashes are made at once.
@@ -46,13 +46,6 @@ static NOBODY: LazyLock<String> = LazyLock::new(|| {
         .map(|hash| hash.to_string())
         .unwrap_or_default()
 });
-
-/// What the contract asks of a new password besides its length: a letter and a digit.
-pub fn check(field: &str, password: &str, details: &mut Vec<Detail>) {
-    if !password.chars().any(char::is_alphabetic) || !password.chars().any(|c| c.is_ascii_digit()) {
-        details.push(Detail::new(field, "must have at least one letter and one digit"));
-    }
-}
 
 #[cfg(test)]
 mod tests {

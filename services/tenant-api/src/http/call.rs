@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use axum::http::{HeaderMap, HeaderName};
 use chrono::{DateTime, Utc};
 use fault::{Fault, codes};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -53,6 +54,41 @@ impl Call {
     #[must_use]
     pub fn tx(&self) -> &Tx {
         &self.0.tx
+    }
+
+    /// The rows of a statement in the transaction.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn rows(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = sea_orm::Value> + Send,
+    ) -> Result<Vec<QueryResult>> {
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        Ok(self.tx().query_all_raw(statement).await?)
+    }
+
+    /// The first row of a statement in the transaction, if there is one.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn row(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = sea_orm::Value> + Send,
+    ) -> Result<Option<QueryResult>> {
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        Ok(self.tx().query_one_raw(statement).await?)
+    }
+
+    /// Runs a statement in the transaction and tells how many rows it touched.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn run(&self, sql: &str, values: impl IntoIterator<Item = sea_orm::Value> + Send) -> Result<u64> {
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        Ok(self.tx().execute_raw(statement).await?.rows_affected())
     }
 
     /// The route that was called.

@@ -133,7 +133,7 @@ fn count(app: &App, route: &Route, admitted: &Admitted) -> Result<(), Fault> {
     let session = admitted.tenant.session;
     app.rates.count(session, Counted::Request)?;
     match (route.resource, route.operation) {
-        ("auth", _) if route.is_write() => app.rates.count(session, Counted::AuthWrite),
+        ("auth" | "auth-sessions", _) if route.is_write() => app.rates.count(session, Counted::AuthWrite),
         ("contact-messages", "create") => app.rates.count(session, Counted::Contact),
         _ => Ok(()),
     }

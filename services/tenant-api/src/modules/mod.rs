@@ -4,8 +4,10 @@ pub mod core;
 pub mod ecommerce;
 
 use crate::{
+    dashboard::Dashboard,
     http::{Route, Routes},
     ledger::seller::Seller,
+    search::Searched,
 };
 
 /// What a module brings. Its features, tables and settings stand in `libs/modules` under the same id.
@@ -15,6 +17,10 @@ pub struct Part {
     pub id: &'static str,
     /// Its routes.
     pub routes: fn() -> Routes,
+    /// Its collections that can be searched, in the contract's order.
+    pub search: &'static [Searched],
+    /// Its block on the admin dashboard.
+    pub dashboard: Option<Dashboard>,
     /// What it does when core pays, cancels or refunds its orders; `None`: it sells nothing.
     pub seller: Option<Seller>,
 }
@@ -24,13 +30,36 @@ impl Part {
         Self {
             id,
             routes,
+            search: &[],
+            dashboard: None,
             seller: None,
         }
     }
 }
 
 /// All modules, in the contract's order.
-pub static PARTS: &[Part] = &[Part::of("core", core::routes), Part::of("ecommerce", ecommerce::routes)];
+pub static PARTS: &[Part] = &[
+    Part {
+        search: core::SEARCH,
+        dashboard: Some(core::admin::block),
+        ..Part::of("core", core::routes)
+    },
+    Part::of("ecommerce", ecommerce::routes)];
+
+/// A role that a module gives to a user besides the role of the account.
+#[derive(Clone, Copy, Debug)]
+pub struct ModuleRole {
+    /// `<module>.<role>`.
+    pub name: &'static str,
+    /// A query over the user `u` that finds a row when the role is held.
+    pub held: &'static str,
+}
+
+/// The roles of all modules, as an account shows them.
+pub const ROLES: &[ModuleRole] = &[ModuleRole {
+    name: "ecommerce.seller",
+    held: "SELECT 1 FROM ecommerce_sellers s WHERE s.user_id = u.id AND s.status = 'approved'",
+}];
 
 /// Every route of the application.
 #[must_use]

@@ -42,6 +42,8 @@ pub enum Kind {
     Slug,
     /// An e-mail address, kept in lower case.
     Email,
+    /// A new password: a letter and a digit at least, taken as sent.
+    Password,
     /// One of these words.
     Enum(&'static [&'static str]),
     /// A 32-bit whole number.
@@ -143,6 +145,12 @@ impl Field {
     #[must_use]
     pub const fn email(name: &'static str) -> Self {
         Self::of(name, Kind::Email).max("254")
+    }
+
+    /// A new password of 8 to 72 characters.
+    #[must_use]
+    pub const fn password(name: &'static str) -> Self {
+        Self::of(name, Kind::Password).min("8").max("72").verbatim()
     }
 
     /// One of `values`.

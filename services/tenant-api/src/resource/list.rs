@@ -2,8 +2,8 @@
 
 use fault::Pagination;
 use sea_orm::{
-    ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::{Alias, Expr},
+    ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Alias, Expr, Order},
 };
 
 use super::{Resource, present, select};
@@ -24,6 +24,10 @@ pub async fn list<R: Resource>(call: Call) -> Result<Answer> {
         .filter(R::visible(&call).await?)
         .filter(R::narrow(&call, &wanted.params).await?)
         .filter(wanted.condition::<R>());
+    let filtered = match R::foremost(&call) {
+        Some(first) => filtered.order_by(first, Order::Desc),
+        None => filtered,
+    };
     let (rows, pagination) = page(&call, wanted.order(filtered), wanted.page, wanted.limit).await?;
     Ok(Answer::page(present::many::<R>(&call, rows, false).await?, pagination))
 }

@@ -122,7 +122,9 @@ pub async fn rooms(call: &Call, wanted: &[(&str, u64)]) -> Result<()> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let counts = wanted.iter().map(|(table, _)| format!("(SELECT count(*) FROM \"{table}\") AS {table}"));
+    let counts = wanted
+        .iter()
+        .map(|(table, _)| format!("(SELECT count(*) FROM \"{table}\") AS {table}"));
     let sql = format!("SELECT {}", counts.collect::<Vec<_>>().join(", "));
     let row = call
         .tx()
@@ -134,6 +136,17 @@ pub async fn rooms(call: &Call, wanted: &[(&str, u64)]) -> Result<()> {
         room(call, table, rows, *more).await?;
     }
     Ok(())
+}
+
+/// Refuses rows that were just inserted into a table that holds `rows` with them, as far as this transaction could see.
+///
+/// # Errors
+/// 409 `ROW_LIMIT_REACHED`.
+pub async fn fits(call: &Call, table: &str, rows: u64) -> Result<()> {
+    if rows + CROWDED <= call.app().limits.rows {
+        return Ok(());
+    }
+    room(call, table, rows, 0).await
 }
 
 /// Rows of a table.

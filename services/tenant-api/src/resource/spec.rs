@@ -178,6 +178,11 @@ pub trait Resource:
         None
     }
 
+    /// What comes first in a list whatever its sort: rows where this is true.
+    fn foremost(_call: &Call) -> Option<Expr> {
+        None
+    }
+
     /// Rows that a search finds: each word in one of the search fields.
     fn search(words: &[String]) -> Condition {
         super::select::matches::<Self>(words, Self::SPEC.list.search)
@@ -237,7 +242,8 @@ pub fn find_column<R: Resource>(field: &str) -> Option<R::Column> {
 }
 
 /// Own rows only, where the route lets owners in and the caller is let in as nothing more; `mine=true` narrows others.
-fn owned<R: Resource>(call: &Call) -> Condition {
+#[must_use]
+pub fn owned<R: Resource>(call: &Call) -> Condition {
     let who = call.route().who;
     let everything = Condition::all();
     if !who.contains(&Who::Owner) {

@@ -83,6 +83,15 @@ pub async fn write<R: Resource>(call: &Call, before: &R::Model, values: &Map<Str
 /// # Errors
 /// When what is embedded cannot be read.
 pub async fn answer<R: Resource>(call: &Call, before: &R::Model, after: R::Model) -> Result<Answer> {
+    let mut subject = subject::<R>(before, &after);
+    let json = present::one::<R>(call, after).await?;
+    subject.title = present::title(&json);
+    Ok(Answer::data(json).about(subject))
+}
+
+/// What changed, for the audit log; secrets left out.
+#[must_use]
+pub fn subject<R: Resource>(before: &R::Model, after: &R::Model) -> Subject {
     let mut changes = Map::new();
     for field in R::SPEC
         .fields
@@ -104,12 +113,9 @@ pub async fn answer<R: Resource>(call: &Call, before: &R::Model, after: R::Model
         Some(sea_orm::Value::Uuid(id)) => id,
         _ => None,
     };
-    let json = present::one::<R>(call, after).await?;
-    let subject = Subject {
+    Subject {
         id,
-        title: present::title(&json),
         changes: (!changes.is_empty()).then_some(Value::Object(changes)),
-        actor: None,
-    };
-    Ok(Answer::data(json).about(subject))
+        ..Subject::default()
+    }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::field::{Field, Kind};
 
 /// The largest amount that fits `numeric(12,2)`.
-const LARGEST: Decimal = Decimal::from_parts(1_215_752_191, 232, 0, false, 2);
+const LARGEST: Decimal = Decimal::from_parts(3_567_587_327, 232, 0, false, 2);
 
 /// Checks a sent value and brings it into the form that is kept. `null` and empty optional texts become `Null`.
 /// Mistakes go to `details` under `path`.
@@ -28,9 +28,14 @@ pub fn normalise(field: &Field, sent: Value, path: &str, details: &mut Vec<Detai
     }
     let before = details.len();
     let value = match field.kind {
-        Kind::Text | Kind::Markdown | Kind::Slug | Kind::Email | Kind::Enum(_) | Kind::Currency | Kind::Color => {
-            text(field, &sent, path, details)
-        }
+        Kind::Text
+        | Kind::Markdown
+        | Kind::Slug
+        | Kind::Email
+        | Kind::Password
+        | Kind::Enum(_)
+        | Kind::Currency
+        | Kind::Color => text(field, &sent, path, details),
         Kind::Int => int(field, &sent)
             .map_err(|must| details.push(Detail::new(path, must)))
             .ok(),
@@ -214,6 +219,9 @@ fn form(field: &Field, text: &str) -> Result<String, String> {
         Kind::Enum(values) if !values.contains(&text) => Err(format!("must be one of {}", values.join(", "))),
         Kind::Email if !is_email(text) => Err("must be an e-mail address such as name@example.org".into()),
         Kind::Email => Ok(text.to_lowercase()),
+        Kind::Password if !text.chars().any(char::is_alphabetic) || !text.chars().any(|c| c.is_ascii_digit()) => {
+            Err("must have at least one letter and one digit".into())
+        }
         Kind::Slug if !matches(&SLUG) => {
             Err("must be lower-case letters and digits, in words joined by single dashes".into())
         }
@@ -375,9 +383,14 @@ pub fn instant(at: DateTime<Utc>) -> String {
 pub fn sql(field: &Field, value: &Value) -> Sql {
     let text = || value.as_str().map(str::to_owned);
     match field.kind {
-        Kind::Text | Kind::Markdown | Kind::Slug | Kind::Email | Kind::Enum(_) | Kind::Currency | Kind::Color => {
-            Sql::String(text())
-        }
+        Kind::Text
+        | Kind::Markdown
+        | Kind::Slug
+        | Kind::Email
+        | Kind::Password
+        | Kind::Enum(_)
+        | Kind::Currency
+        | Kind::Color => Sql::String(text()),
         Kind::Int => Sql::Int(value.as_i64().and_then(|n| i32::try_from(n).ok())),
         Kind::Decimal(_) | Kind::Money => Sql::Decimal(value.as_str().and_then(|text| Decimal::from_str(text).ok())),
         Kind::Bool => Sql::Bool(value.as_bool()),
@@ -388,6 +401,13 @@ pub fn sql(field: &Field, value: &Value) -> Sql {
         Kind::Json | Kind::Object(_) | Kind::Array(_) => Sql::Json((!value.is_null()).then(|| Box::new(value.clone()))),
         Kind::Bytes => Sql::Bytes(None),
     }
+}
+
+/// Ids as one array parameter, so that a statement's text does not depend on how many there are.
+#[must_use]
+pub fn uuids(ids: &[Uuid]) -> Sql {
+    let ids = ids.iter().map(|id| (*id).into()).collect();
+    Sql::Array(sea_orm::sea_query::ArrayType::Uuid, Some(Box::new(ids)))
 }
 
 /// A column's value in JSON.

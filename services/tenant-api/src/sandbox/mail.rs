@@ -71,7 +71,8 @@ pub async fn send_all(call: &Call, mails: &[Mail<'_>]) -> Result<()> {
 
 impl Mail<'_> {
     fn greeting(&self) -> String {
-        self.name.map_or_else(|| "Hello,".into(), |name| format!("Hello {name},"))
+        self.name
+            .map_or_else(|| "Hello,".into(), |name| format!("Hello {name},"))
     }
 
     fn text(&self) -> String {

@@ -1,0 +1,78 @@
+//! One's own account.
+
+use sea_orm::prelude::{DateTimeUtc, Uuid};
+use serde_json::{Value, json};
+
+use crate::{
+    http::{Answer, Call, Result},
+    modules::{ROLES, core::users},
+    resource::{Change, precheck, show, update, value},
+    sandbox::address,
+};
+
+/// An account as its holder sees it, module roles included, read in one statement.
+///
+/// # Errors
+/// When the database refuses, or nobody has this id.
+pub async fn show(call: &Call, user: Uuid) -> Result<Value> {
+    let mut sql = "SELECT u.id, u.email, u.name, u.role, u.status, u.phone, u.avatar_id, u.version, u.created_at, \
+                   p.content_key"
+        .to_owned();
+    for (i, role) in ROLES.iter().enumerate() {
+        sql.push_str(&format!(", EXISTS ({}) AS role_{i}", role.held));
+    }
+    sql.push_str(" FROM users u LEFT JOIN uploads p ON p.id = u.avatar_id WHERE u.id = $1");
+    let row = call.row(&sql, [user.into()]).await?;
+    let row = row.ok_or_else(|| fault::Fault::internal("the account vanished"))?;
+    let mut held = Vec::new();
+    for (i, role) in ROLES.iter().enumerate() {
+        if row.try_get::<bool>("", &format!("role_{i}"))? {
+            held.push(role.name);
+        }
+    }
+    let text = |column: &str| row.try_get::<Option<String>>("", column);
+    Ok(json!({
+        "id": user,
+        "email": text("email")?,
+        "name": text("name")?,
+        "role": text("role")?,
+        "status": text("status")?,
+        "phone": text("phone")?,
+        "avatarId": row.try_get::<Option<Uuid>>("", "avatar_id")?,
+        "avatarUrl": text("content_key")?.map(|key| address::of(call, &key)),
+        "moduleRoles": held,
+        "version": row.try_get::<i32>("", "version")?,
+        "createdAt": value::instant(row.try_get::<DateTimeUtc>("", "created_at")?),
+    }))
+}
+
+/// `GET /auth/me`.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn me(call: Call) -> Result<Answer> {
+    let id = call.user()?.id;
+    show(&call, id).await.map(Answer::data)
+}
+
+/// `PATCH /auth/me`.
+///
+/// # Errors
+/// 409 for a stale version, 422 for an avatar that does not exist.
+pub async fn update(call: Call) -> Result<Answer> {
+    let id = call.user()?.id;
+    let before = show::find::<users::Entity>(&call, &id.to_string(), show::Lock::Update).await?;
+    let mut values = call.body().clone();
+    update::check_version::<users::Entity>(&before, values.shift_remove("version").as_ref())?;
+    if values.is_empty() {
+        return show(&call, id).await.map(Answer::data);
+    }
+    let mut change = Change {
+        before: Some(&before),
+        values,
+    };
+    precheck::precheck::<users::Entity>(&call, &mut change).await?;
+    let after = update::write::<users::Entity>(&call, &before, &change.values).await?;
+    let subject = update::subject::<users::Entity>(&before, &after);
+    Ok(Answer::data(show(&call, id).await?).about(subject))
+}

@@ -1,0 +1,86 @@
+//! Changing one's own password.
+
+use fault::Fault;
+use sea_orm::prelude::Uuid;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    auth::password,
+    http::{Answer, Call, Result, answer::Subject},
+    sandbox::mail::{self, Mail},
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    current_password: String,
+    new_password: String,
+}
+
+/// `POST /auth/password`. The calling sign-in stays; all others of the user end.
+///
+/// # Errors
+/// 422 on `currentPassword` when it is wrong.
+pub async fn change(call: Call) -> Result<Answer> {
+    let Body {
+        current_password,
+        new_password,
+    } = call.read()?;
+    let caller = call.user()?.clone();
+    let row = call
+        .row("SELECT password_hash FROM users WHERE id = $1", [caller.id.into()])
+        .await?;
+    let old: Option<String> = row.map(|row| row.try_get("", "password_hash")).transpose()?;
+    call.tx().pause().await?;
+    let slots = &call.app().hashing;
+    if !password::verify(current_password, old.clone(), slots).await? {
+        return Err(wrong().into());
+    }
+    let new = password::hash(new_password, slots).await?;
+    // Not when somebody changed it in the meantime.
+    let sql = "WITH changed AS (\
+                 UPDATE users SET password_hash = $3, version = version + 1, updated_at = $4 \
+                 WHERE id = $1 AND password_hash = $2 RETURNING id\
+               ), ended AS (\
+                 UPDATE auth_sessions SET revoked_at = $4, updated_at = $4 \
+                 WHERE user_id IN (SELECT id FROM changed) AND id <> $5 AND revoked_at IS NULL\
+               ) SELECT id FROM changed";
+    let values = [
+        caller.id.into(),
+        old.into(),
+        new.into(),
+        call.now().into(),
+        caller.sign_in.into(),
+    ];
+    if call.row(sql, values).await?.is_none() {
+        return Err(wrong().into());
+    }
+    tell(&call, &caller.email, &caller.name).await?;
+    Ok(Answer::data(json!({ "changed": true })).about(subject(caller.id)))
+}
+
+fn wrong() -> Fault {
+    Fault::field("currentPassword", "is not your password")
+}
+
+/// Whose password it was, for the audit log.
+pub(super) fn subject(user: Uuid) -> Subject {
+    Subject {
+        id: Some(user),
+        ..Subject::default()
+    }
+}
+
+/// Tells the account's holder.
+pub(super) async fn tell(call: &Call, email: &str, name: &str) -> Result<()> {
+    let mail = Mail {
+        to: email,
+        name: Some(name),
+        template: "core.password-changed",
+        subject: "Your password was changed".to_owned(),
+        lines: vec!["your password has just been changed. If that was not you, choose a new one at once.".to_owned()],
+        action: Some(("Choose a new password", "/forgot-password".to_owned())),
+    };
+    mail::send(call, mail).await
+}
