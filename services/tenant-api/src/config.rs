@@ -43,6 +43,8 @@ pub struct Limits {
     pub rows: u64,
     /// Bytes of an uploaded file.
     pub file_bytes: u64,
+    /// Bytes of all uploads of a session.
+    pub upload_bytes: u64,
     /// Requests a minute; 0: no limit.
     pub requests_per_minute: u32,
     /// Writes a minute under `/auth`; 0: no limit.
@@ -111,6 +113,12 @@ impl Config {
                     1_048_576,
                     1..=1_048_576,
                     "Bytes of one uploaded file.",
+                ),
+                upload_bytes: reader.number(
+                    "MAX_UPLOAD_BYTES_PER_SESSION",
+                    26_214_400,
+                    1..=1_073_741_824,
+                    "Bytes of all uploads of one session.",
                 ),
                 requests_per_minute: small(reader.number(
                     "SESSION_REQUESTS_PER_MINUTE",

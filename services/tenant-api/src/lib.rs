@@ -3,12 +3,14 @@
 pub mod audit;
 pub mod auth;
 pub mod config;
+pub mod dashboard;
 pub mod http;
 pub mod internal;
 pub mod ledger;
 pub mod modules;
 pub mod resource;
 pub mod sandbox;
+pub mod search;
 pub mod server;
 pub mod settings;
 pub mod tenant;

@@ -3,8 +3,7 @@
 use fault::{Fault, codes};
 use rust_decimal::Decimal;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QuerySelect,
-    Statement, prelude::DateTimeUtc,
+    ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QuerySelect, prelude::DateTimeUtc,
 };
 use uuid::Uuid;
 
@@ -15,7 +14,7 @@ use crate::{
         coupon_redemptions,
         coupons::{Column, Entity, Model},
     },
-    resource::value::cents,
+    resource::value::{cents, uuids},
 };
 
 /// Why a coupon gives nothing.
@@ -137,10 +136,7 @@ pub async fn quote(
     let sql = "SELECT c.*, (SELECT count(*) FROM coupon_redemptions r WHERE r.coupon_id = c.id AND r.user_id = $2) \
                AS used_by_buyer FROM coupons c WHERE c.code = $1";
     let values = [normal(code).into(), buyer.into()];
-    let found = call
-        .tx()
-        .query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-        .await?;
+    let found = call.row(sql, values).await?;
     let Some(row) = found else {
         return Ok(Err(Issue::Unknown));
     };
@@ -201,25 +197,16 @@ pub(super) async fn redeem(call: &Call, claim: &Claim, order: Uuid, buyer: Uuid)
         buyer.into(),
         claim.discount.into(),
     ];
-    call.tx()
-        .execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-        .await?;
+    call.run(sql, values).await?;
     Ok(())
 }
 
 /// Gives back the uses of orders that were cancelled or fully refunded; orders without a coupon change nothing.
 pub(super) async fn give_back(call: &Call, orders: &[Uuid]) -> Result<()> {
-    let sql = "WITH gone AS (DELETE FROM coupon_redemptions WHERE order_id IN \
-                 (SELECT value::uuid FROM jsonb_array_elements_text($1)) RETURNING coupon_id), \
+    let sql = "WITH gone AS (DELETE FROM coupon_redemptions WHERE order_id = ANY ($1) RETURNING coupon_id), \
                counted AS (SELECT coupon_id, count(*) AS uses FROM gone GROUP BY coupon_id) \
                UPDATE coupons SET used_count = GREATEST(used_count - uses, 0) FROM counted WHERE id = coupon_id";
-    call.tx()
-        .execute_raw(Statement::from_sql_and_values(
-            DbBackend::Postgres,
-            sql,
-            [serde_json::json!(orders).into()],
-        ))
-        .await?;
+    call.run(sql, [uuids(orders)]).await?;
     Ok(())
 }
 

@@ -1,7 +1,6 @@
 //! Numbers for people: `ORD-1001`, `ORD-1002`, … Never twice, also under concurrency.
 
 use fault::Fault;
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
 use crate::http::{Call, Result};
@@ -29,10 +28,7 @@ pub async fn next_from(call: &Call, sequence: &str, first: i32) -> Result<i32> {
                ON CONFLICT (name) DO UPDATE SET next_value = number_sequences.next_value + 1, updated_at = now() \
                RETURNING next_value - 1 AS given";
     let values = [Uuid::now_v7().into(), sequence.into(), first.into()];
-    let row = call
-        .tx()
-        .query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-        .await?;
+    let row = call.row(sql, values).await?;
     let row = row.ok_or_else(|| Fault::internal("a sequence gave no number"))?;
     Ok(row.try_get("", "given")?)
 }

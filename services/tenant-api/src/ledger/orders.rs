@@ -2,7 +2,7 @@
 
 use fault::Fault;
 use rust_decimal::Decimal;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Statement};
+use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
 use uuid::Uuid;
 
 use super::{
@@ -205,10 +205,7 @@ pub async fn mark_paid(call: &Call, order: Uuid) -> Result<Model> {
     let sql = "UPDATE orders SET status = 'paid', paid_at = $2, updated_at = $2 WHERE id = $1 AND status = 'pending' \
                RETURNING *";
     let values = [order.into(), call.now().into()];
-    let row = call
-        .tx()
-        .query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-        .await?;
+    let row = call.row(sql, values).await?;
     let row = row.ok_or_else(|| invalid_state("Only a pending order can be paid."))?;
     Ok(Model::from_query_result(&row, "")?)
 }

@@ -2,10 +2,7 @@
 //! the use of a coupon is given back with the whole order.
 
 use rust_decimal::Decimal;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    Statement,
-};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -13,7 +10,10 @@ use super::{coupons, invalid_state};
 use crate::{
     http::{Call, Result},
     modules::core::orders::{Column, Entity, Model},
-    resource::{precheck, value::money},
+    resource::{
+        precheck,
+        value::{money, uuids},
+    },
 };
 
 /// A purchase that was taken back.
@@ -104,8 +104,8 @@ async fn cancel_all(call: &Call, orders: &[Uuid]) -> Result<Vec<Model>> {
         return Ok(Vec::new());
     }
     let sql = "UPDATE orders SET status = 'cancelled', cancelled_at = $2, updated_at = $2 \
-               WHERE status = 'pending' AND id IN (SELECT value::uuid FROM jsonb_array_elements_text($1)) RETURNING *";
-    let cancelled = changed(call, sql, [json!(orders).into(), call.now().into()]).await?;
+               WHERE status = 'pending' AND id = ANY ($1) RETURNING *";
+    let cancelled = changed(call, sql, [uuids(orders), call.now().into()]).await?;
     give_back(call, cancelled.iter()).await?;
     Ok(cancelled)
 }
@@ -136,11 +136,12 @@ async fn give(call: &Call, refunds: &[(&Model, Decimal)], reason: &str) -> Resul
     Ok(after)
 }
 
-async fn changed(call: &Call, sql: &str, values: impl IntoIterator<Item = sea_orm::Value>) -> Result<Vec<Model>> {
-    let rows = call
-        .tx()
-        .query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-        .await?;
+async fn changed(
+    call: &Call,
+    sql: &str,
+    values: impl IntoIterator<Item = sea_orm::Value> + Send,
+) -> Result<Vec<Model>> {
+    let rows = call.rows(sql, values).await?;
     Ok(rows
         .iter()
         .map(|row| Model::from_query_result(row, ""))

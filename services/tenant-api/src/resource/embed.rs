@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ConnectionTrait, DbBackend, ModelTrait, Statement};
+use sea_orm::ModelTrait;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -10,6 +10,7 @@ use super::{
     Field, Kind, Read, Resource, Row, Spec,
     field::{IMPLICIT, column},
     spec::find_column,
+    value,
 };
 use crate::http::{Call, Result};
 
@@ -41,9 +42,8 @@ pub async fn children<R: Resource>(call: &Call, rows: &mut [Row<R>], kinds: &[Ch
     let ids: Vec<Uuid> = rows.iter().filter_map(id).collect();
     let selects: Vec<String> = kinds.iter().map(|kind| select(kind, call.is_staff())).collect();
     let sql = selects.join(" UNION ALL ");
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [json!(ids).into()]);
     let mut found: HashMap<(String, Uuid), Value> = HashMap::new();
-    for row in call.tx().query_all_raw(statement).await? {
+    for row in call.rows(&sql, [value::uuids(&ids)]).await? {
         found.insert(
             (row.try_get("", "kind")?, row.try_get("", "parent")?),
             row.try_get("", "children")?,
@@ -82,7 +82,7 @@ fn select(kind: &Children, is_staff: bool) -> String {
         .collect();
     format!(
         "SELECT '{name}' AS kind, \"{parent}\" AS parent, json_agg(json_build_object({}) ORDER BY {order}) AS children \
-         FROM \"{}\" WHERE \"{parent}\" IN (SELECT value::uuid FROM jsonb_array_elements_text($1)) GROUP BY \"{parent}\"",
+         FROM \"{}\" WHERE \"{parent}\" = ANY ($1) GROUP BY \"{parent}\"",
         pairs.join(", "),
         spec.table
     )

@@ -110,10 +110,12 @@ impl Resource for Entity {
         },
     };
 
-    /// The caller's own rows, for every role; staff see all of them under `/admin/orders`, and may cancel any.
+    /// The caller's own rows, for every role; staff see all of them under `/admin/orders` and in
+    /// the search, and may cancel any.
     async fn visible(call: &Call) -> Result<Condition> {
         let (all, route) = (Condition::all(), call.route());
-        if route.resource == admin_orders::NAME || (route.operation == CANCEL && call.is_staff()) {
+        let for_staff = [CANCEL, "search"].contains(&route.operation);
+        if route.resource == admin_orders::NAME || (for_staff && call.is_staff()) {
             return Ok(all);
         }
         Ok(match call.caller() {

@@ -2,7 +2,8 @@
 
 use rust_decimal::Decimal;
 use sea_orm::{
-    ActiveModelBehavior, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter, PrimaryKeyTrait,
+    ActiveModelBehavior, Condition, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter,
+    PrimaryKeyTrait,
     prelude::{DateTimeUtc, Uuid},
 };
 use serde_json::{Map, Value, json};
@@ -93,6 +94,11 @@ impl Resource for Entity {
             ..Operations::NONE
         },
     };
+
+    /// Anybody sees every test payment; who may act on one is looked at then.
+    async fn visible(_call: &Call) -> Result<Condition> {
+        Ok(Condition::all())
+    }
 
     /// Only standalone intents are made here; modules make theirs inside their own actions.
     async fn prepare(call: &Call, change: &mut Change<'_, Self>) -> Result<()> {
