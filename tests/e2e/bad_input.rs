@@ -139,7 +139,11 @@ async fn the_gateway_names_what_is_wrong_and_makes_no_session() -> Result<()> {
         post(malformed.to_owned()).await?.error(400, "BAD_REQUEST");
     }
     let nothing = post(String::new()).await?;
-    assert_eq!(nothing.invalid_fields(), ["selectedFeatures", "tier"], "no body counts as {{}}");
+    assert_eq!(
+        nothing.invalid_fields(),
+        ["selectedFeatures", "tier"],
+        "no body counts as {{}}"
+    );
     gateway
         .raw(Method::POST, path, "text/plain", "{}")
         .await?
