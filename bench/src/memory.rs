@@ -1,0 +1,117 @@
+//! Memory of every process and the connections to PostgreSQL, as sessions come to live and are visited.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    load,
+    stack::{SHOP, Session, Stack},
+    table::{Table, figure},
+};
+
+/// Several pages, so that each backend meets more tables than those of one list.
+const PATHS: [&str; 4] = [
+    "/api/v1/ecommerce/products?page=1&limit=20",
+    "/api/v1/ecommerce/categories",
+    "/api/v1/ecommerce/cart",
+    "/api/v1/notifications",
+];
+
+/// What is measured.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Numbers of live sessions, rising
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 50])]
+    sessions: Vec<usize>,
+    /// HTTP connections of the load before each look
+    #[arg(long, default_value_t = 32)]
+    connections: usize,
+    /// Length of that load for each of four pages
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+}
+
+/// Measures and prints.
+pub async fn run(stack: &Stack, options: &Options) -> Result<()> {
+    let mut table = Table::new(
+        "Memory in MB and PostgreSQL connections, after load over all sessions",
+        &[
+            "live sessions",
+            "orchestrator",
+            "provisioner",
+            "tenant-api",
+            "connections",
+            "of orchestrator",
+            "of provisioner",
+            "of tenant-api",
+            "private memory of backends",
+            "largest backend",
+        ],
+    );
+    let mut sessions: Vec<Session> = Vec::new();
+    table.row(look(stack, "0, after the start").await?);
+    for &count in &options.sessions {
+        let missing = count.saturating_sub(sessions.len());
+        sessions.extend(stack.create_many(missing, &SHOP).await?);
+        eprintln!("{count} live sessions");
+        let tokens: Vec<&str> = sessions.iter().map(|session| session.token.as_str()).collect();
+        for path in PATHS {
+            let url = format!("{}{path}", stack.tenant);
+            load::get(
+                &url,
+                &tokens,
+                options.connections,
+                Duration::ZERO,
+                Duration::from_secs(options.seconds),
+            )
+            .await?;
+        }
+        table.row(look(stack, &count.to_string()).await?);
+    }
+    table.print();
+    stack.end_all(&sessions).await
+}
+
+async fn look(stack: &Stack, name: &str) -> Result<Vec<String>> {
+    let rows = stack
+        .database()
+        .query(
+            "SELECT pid, usename::text FROM pg_stat_activity
+             WHERE backend_type = 'client backend' AND usename LIKE current_database() || '\\_%'",
+            &[],
+        )
+        .await?;
+    let mut counts = [0usize; 3];
+    let mut private = Vec::new();
+    for row in &rows {
+        let user: String = row.get(1);
+        let service = ["orchestrator", "provisioner", "tenant"]
+            .iter()
+            .position(|name| user.ends_with(name));
+        if let Some(service) = service {
+            counts[service] += 1;
+        }
+        private.extend(megabytes(row.get::<_, i32>(0).unsigned_abs(), "RssAnon"));
+    }
+    let mut cells = vec![name.to_owned()];
+    for (process, pid) in &stack.processes {
+        cells.push(figure(
+            megabytes(*pid, "VmRSS").with_context(|| format!("{process} does not run"))?,
+        ));
+    }
+    cells.push(rows.len().to_string());
+    cells.extend(counts.map(|count| count.to_string()));
+    cells.push(figure(private.iter().sum()));
+    cells.push(figure(private.into_iter().fold(0.0, f64::max)));
+    Ok(cells)
+}
+
+/// A figure of a process's status.
+#[expect(clippy::cast_precision_loss, reason = "kilobytes of a process")]
+fn megabytes(pid: u32, field: &str) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes as f64 / 1024.0)
+}
