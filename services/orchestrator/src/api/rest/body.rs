@@ -100,7 +100,7 @@ impl Fields {
 
     /// A field that must be there.
     pub fn required<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, Vec<Wrong>>) -> Option<T> {
-        match self.object.remove(name) {
+        match self.object.shift_remove(name) {
             None | Some(Value::Null) => {
                 self.note(name, vec![Wrong::here("is required")]);
                 None
@@ -111,7 +111,7 @@ impl Fields {
 
     /// A field that may be left out or `null`.
     pub fn optional<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, Vec<Wrong>>) -> Option<T> {
-        match self.object.remove(name) {
+        match self.object.shift_remove(name) {
             None | Some(Value::Null) => None,
             Some(value) => self.read(name, &value, read),
         }
@@ -119,7 +119,7 @@ impl Fields {
 
     /// A field of a PATCH that cannot be cleared: left out it stays.
     pub fn change<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, Vec<Wrong>>) -> Option<T> {
-        let value = self.object.remove(name)?;
+        let value = self.object.shift_remove(name)?;
         if value.is_null() {
             self.note(name, vec![Wrong::here("must not be null")]);
             return None;

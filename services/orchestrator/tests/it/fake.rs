@@ -1,0 +1,200 @@
+//! A provisioner that does what a test says: it keeps the names of schemas, and can be away, slow or unwilling.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use proto::v1::{
+    DropSchemaRequest, DropSchemaResponse, ListSchemasRequest, ListSchemasResponse, PoolStatusRequest,
+    PoolStatusResponse, ProvisionSchemaRequest, ProvisionSchemaResponse, SeedModulesRequest, SeedModulesResponse,
+    SetPoolTargetRequest, SetPoolTargetResponse, Slot, SlotState,
+    provisioner_service_server::{ProvisionerService, ProvisionerServiceServer},
+};
+use service::{config::Secret, grpc::guard, lifecycle::Lifecycle};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, service::interceptor::InterceptedService};
+
+/// Its state, shared by all who hold it.
+#[derive(Clone, Default)]
+pub struct Fake(Arc<Mutex<State>>);
+
+#[derive(Default)]
+pub struct State {
+    /// Schemas by session, with the modules that were seeded.
+    pub schemas: BTreeMap<String, Vec<String>>,
+    /// Every call, in order: its name and the session.
+    pub calls: Vec<(&'static str, String)>,
+    /// What ProvisionSchema answers instead of a schema.
+    pub refusal: Option<Status>,
+    /// ProvisionSchema waits for a permit of it.
+    pub gate: Option<Arc<Semaphore>>,
+    address: Option<SocketAddr>,
+    running: Option<Lifecycle>,
+}
+
+impl Fake {
+    /// A provisioner that serves.
+    pub async fn start() -> anyhow::Result<Self> {
+        let fake = Self::default();
+        fake.come_back().await?;
+        Ok(fake)
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn url(&self) -> String {
+        let address = self.state().address.expect("it was started once");
+        format!("http://{address}")
+    }
+
+    /// How often a call was made for a session.
+    pub fn count(&self, call: &str, session: &str) -> usize {
+        let state = self.state();
+        state
+            .calls
+            .iter()
+            .filter(|made| made.0 == call && made.1 == session)
+            .count()
+    }
+
+    /// Makes ProvisionSchema wait until permits are added.
+    pub fn shut_gate(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        self.state().gate = Some(gate.clone());
+        gate
+    }
+
+    /// Stops listening; connections end.
+    pub async fn go_away(&self) {
+        let running = self.state().running.take();
+        if let Some(running) = running {
+            running.stop();
+            let _ = running.run(Duration::from_secs(5)).await;
+        }
+    }
+
+    /// Serves at its first address again.
+    pub async fn come_back(&self) -> anyhow::Result<()> {
+        let address = self.state().address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = TcpListener::bind(address).await?;
+        let lifecycle = Lifecycle::new();
+        let (_, health) = tonic_health::server::health_reporter();
+        {
+            let mut state = self.state();
+            state.address = Some(listener.local_addr()?);
+            state.running = Some(lifecycle.clone());
+        }
+        let service = ProvisionerServiceServer::new(self.clone());
+        let server = service::grpc::server()
+            .add_service(health)
+            .add_service(InterceptedService::new(
+                service,
+                guard(Secret::new(super::harness::SECRET)),
+            ))
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), lifecycle.clone().stopping());
+        lifecycle.spawn(async move { server.await.expect("it serves") });
+        Ok(())
+    }
+
+    fn note(&self, call: &'static str, session: &str) {
+        self.state().calls.push((call, session.to_owned()));
+    }
+}
+
+fn schema_of(session: &str) -> String {
+    format!("preview_{}", session.replace('-', ""))
+}
+
+#[tonic::async_trait]
+impl ProvisionerService for Fake {
+    async fn provision_schema(
+        &self,
+        request: Request<ProvisionSchemaRequest>,
+    ) -> Result<Response<ProvisionSchemaResponse>, Status> {
+        let request = request.into_inner();
+        self.note("provision", &request.session_id);
+        let gate = self.state().gate.clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.expect("never closed").forget();
+        }
+        let mut state = self.state();
+        if let Some(refusal) = &state.refusal {
+            return Err(refusal.clone());
+        }
+        let schema_name = schema_of(&request.session_id);
+        state.schemas.entry(request.session_id).or_insert(request.modules);
+        Ok(Response::new(ProvisionSchemaResponse {
+            schema_name,
+            role_name: "test_slot_0001".to_owned(),
+            warm: true,
+        }))
+    }
+
+    async fn seed_modules(
+        &self,
+        request: Request<SeedModulesRequest>,
+    ) -> Result<Response<SeedModulesResponse>, Status> {
+        let request = request.into_inner();
+        self.note("seed", &request.session_id);
+        let mut state = self.state();
+        let Some(known) = state.schemas.get_mut(&request.session_id) else {
+            return Err(Status::not_found("no schema"));
+        };
+        let fresh: Vec<_> = request
+            .modules
+            .into_iter()
+            .filter(|module| !known.contains(module))
+            .collect();
+        known.extend(fresh.clone());
+        Ok(Response::new(SeedModulesResponse { seeded: fresh }))
+    }
+
+    async fn drop_schema(&self, request: Request<DropSchemaRequest>) -> Result<Response<DropSchemaResponse>, Status> {
+        let session = request.into_inner().session_id;
+        self.note("drop", &session);
+        let existed = self.state().schemas.remove(&session).is_some();
+        Ok(Response::new(DropSchemaResponse { existed }))
+    }
+
+    async fn list_schemas(&self, _: Request<ListSchemasRequest>) -> Result<Response<ListSchemasResponse>, Status> {
+        let state = self.state();
+        let slots = state.schemas.iter().zip(1..).map(|((session, modules), id)| Slot {
+            id,
+            role_name: format!("test_slot_{id:04}"),
+            schema_name: schema_of(session),
+            state: SlotState::Claimed.into(),
+            session_id: session.clone(),
+            modules: modules.clone(),
+            fingerprint: String::new(),
+        });
+        Ok(Response::new(ListSchemasResponse { slots: slots.collect() }))
+    }
+
+    async fn pool_status(&self, _: Request<PoolStatusRequest>) -> Result<Response<PoolStatusResponse>, Status> {
+        let claimed = u32::try_from(self.state().schemas.len()).unwrap_or(u32::MAX);
+        Ok(Response::new(PoolStatusResponse {
+            target: 8,
+            ready: 8,
+            claimed,
+            ..PoolStatusResponse::default()
+        }))
+    }
+
+    async fn set_pool_target(
+        &self,
+        request: Request<SetPoolTargetRequest>,
+    ) -> Result<Response<SetPoolTargetResponse>, Status> {
+        let target = request.into_inner().target;
+        let status = PoolStatusResponse {
+            target,
+            ..PoolStatusResponse::default()
+        };
+        Ok(Response::new(SetPoolTargetResponse { status: Some(status) }))
+    }
+}

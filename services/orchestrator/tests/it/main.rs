@@ -1,0 +1,10 @@
+//! The orchestrator against a real PostgreSQL and a provisioner that tests direct.
+
+mod fake;
+mod grpc;
+mod harness;
+mod limits;
+mod living;
+mod preparing;
+mod reconciling;
+mod rest;
