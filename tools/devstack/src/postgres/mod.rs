@@ -25,6 +25,8 @@ use crate::secrets::Secrets;
 
 /// Recovery after a crash can take its time; a healthy start takes a fifth of a second.
 const START_LIMIT: Duration = Duration::from_secs(120);
+/// How long a start is tried again when something that passes is in its way.
+const RETRY_LIMIT: Duration = Duration::from_secs(15);
 /// "Fast shutdown": sessions are disconnected, nothing is lost.
 const MANNERS: Manners = Manners {
     signal: Signal::INT,
@@ -134,7 +136,7 @@ impl Cluster {
             return Ok(());
         }
         self.clear_stale_lock()?;
-        let mut attempts = 5;
+        let end = Instant::now() + RETRY_LIMIT;
         loop {
             let port = self.choose_port()?;
             let error = match self.start_on(port) {
@@ -145,11 +147,13 @@ impl Cluster {
                 }
                 Err(error) => error,
             };
-            attempts -= 1;
-            // Somebody else took the port between our look and the start.
-            if attempts == 0 || port::is_free(([127, 0, 0, 1], port).into()) {
+            let taken = !port::is_free(([127, 0, 0, 1], port).into());
+            // After a crash the old server's last processes take a moment to notice.
+            let dying = error.to_string().contains("pre-existing shared memory block");
+            if !(taken || dying) || Instant::now() > end {
                 return Err(error);
             }
+            thread::sleep(Duration::from_millis(50));
         }
     }
 
