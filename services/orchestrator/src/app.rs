@@ -26,14 +26,16 @@ pub struct Orchestrator {
     pub grpc: SocketAddr,
     /// The private port.
     pub admin: SocketAddr,
-    /// Its sessions, for tests.
+    /// Its sessions.
     pub sessions: Sessions,
+    /// Its reconciler, which works once it is run.
+    pub reconciler: Reconciler,
 }
 
 /// How long a start waits for a database that is away.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts everything; it runs until `lifecycle` stops.
+/// Starts everything but the reconciler; it runs until `lifecycle` stops.
 ///
 /// # Errors
 /// A port is in use, the database refuses, or stays away for 30 s.
@@ -77,8 +79,7 @@ pub async fn start(
         changes,
         metrics: Metrics::new(),
     });
-    lifecycle.spawn(Reconciler::new(sessions.clone(), config.reconcile_interval).run());
-
+    let reconciler = Reconciler::new(sessions.clone(), config.reconcile_interval);
     let addresses = (http.local_addr()?, grpc.local_addr()?);
     let rest = api::rest::routes(sessions.clone(), config.rest.clone());
     service::http::serve(http, rest, lifecycle);
@@ -90,6 +91,7 @@ pub async fn start(
         grpc,
         admin,
         sessions,
+        reconciler,
     })
 }
 

@@ -38,7 +38,7 @@ impl Config {
         let mut config = tokio_postgres::Config::from_str(self.url.reveal())?;
         config
             .application_name("orchestrator")
-            .connect_timeout(Duration::from_secs(3))
+            .connect_timeout(Duration::from_secs(5))
             .keepalives_idle(Duration::from_secs(30))
             .options("-c statement_timeout=10s -c lock_timeout=5s -c search_path=pg_catalog");
         Ok(config)
@@ -56,14 +56,14 @@ impl Config {
                 recycling_method: RecyclingMethod::Fast,
             },
         );
-        let wait = Some(Duration::from_secs(3));
+        let (connect, wait) = (Some(Duration::from_secs(5)), Some(Duration::from_secs(10)));
         Ok(Pool::builder(manager)
             .max_size(self.pool_size)
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts {
                 wait,
-                create: wait,
-                recycle: wait,
+                create: connect,
+                recycle: connect,
             })
             .build()?)
     }

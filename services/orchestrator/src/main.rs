@@ -21,7 +21,8 @@ async fn main() -> anyhow::Result<()> {
 async fn run(config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let grace = config.grace;
-    app::start(config, Clock::system(), telemetry.registry(), &lifecycle).await?;
+    let parts = app::start(config, Clock::system(), telemetry.registry(), &lifecycle).await?;
+    lifecycle.spawn(parts.reconciler.run());
     match lifecycle.run(grace).await? {
         Drained::All => tracing::info!("stopped"),
         Drained::Cut => tracing::warn!("stopped before everything was finished"),

@@ -1,10 +1,17 @@
 //! The provisioner, as this service sees it: a few calls that may be repeated, and three kinds of failure.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context;
 use domain::{RoleName, SchemaName, SessionId};
 use fault::Fault;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use proto::v1::{
     DropSchemaRequest, ListSchemasRequest, PoolStatusRequest, PoolStatusResponse, ProvisionSchemaRequest,
     SeedModulesRequest, SetPoolTargetRequest, Slot, provisioner_service_client::ProvisionerServiceClient,
@@ -19,7 +26,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::session::{Place, Session};
 
 /// How long each call may take.
-const PING: Duration = Duration::from_secs(1);
+const PING: Duration = Duration::from_secs(2);
 const PROVISION: Duration = Duration::from_secs(60);
 const DROP: Duration = Duration::from_secs(5);
 const ASK: Duration = Duration::from_secs(10);
@@ -29,7 +36,11 @@ const ASK: Duration = Duration::from_secs(10);
 pub struct Provisioner {
     calls: ProvisionerServiceClient<InterceptedService<Channel, Caller>>,
     health: HealthClient<Channel>,
+    ping: Arc<Mutex<Option<Ping>>>,
 }
+
+/// A question that is under way, shared by all who ask meanwhile.
+type Ping = Shared<BoxFuture<'static, bool>>;
 
 /// Why the provisioner did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -99,18 +110,24 @@ impl Provisioner {
             calls: ProvisionerServiceClient::with_interceptor(channel.clone(), caller(secret)?)
                 .max_decoding_message_size(32 * 1024 * 1024),
             health: HealthClient::new(channel),
+            ping: Arc::default(),
         })
     }
 
     /// Whether it can be reached. Any answer of it will do: what it makes of a call, the call tells.
     pub async fn is_reachable(&self) -> bool {
-        let mut health = self.health.clone();
-        let check = health.check(HealthCheckRequest::default());
-        match tokio::time::timeout(PING, check).await {
-            Ok(Ok(_)) => true,
-            Ok(Err(status)) => !matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled),
-            Err(_) => false,
-        }
+        let ping = {
+            let mut under_way = self.ping.lock().unwrap_or_else(PoisonError::into_inner);
+            match under_way.as_ref().filter(|ping| ping.peek().is_none()) {
+                Some(ping) => ping.clone(),
+                None => {
+                    let ping = ping(self.health.clone()).boxed().shared();
+                    *under_way = Some(ping.clone());
+                    ping
+                }
+            }
+        };
+        ping.await
     }
 
     /// Gives the session a schema with the demo data of its modules.
@@ -205,6 +222,15 @@ impl Provisioner {
         let request = within(ASK, SetPoolTargetRequest { target });
         let answer = self.calls.clone().set_pool_target(request).await?;
         Ok(answer.into_inner().status.unwrap_or_default())
+    }
+}
+
+async fn ping(mut health: HealthClient<Channel>) -> bool {
+    let check = health.check(HealthCheckRequest::default());
+    match tokio::time::timeout(PING, check).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(status)) => !matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled),
+        Err(_) => false,
     }
 }
 

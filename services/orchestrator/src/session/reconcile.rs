@@ -107,13 +107,13 @@ impl Reconciler {
             ..Round::default()
         };
         round.resumed = self.sessions.resume_stuck(MOST_RESUMED).await?;
+        self.sessions.store().purge(self.sessions.now()).await?;
         // Without the provisioner nothing below can be done, and nothing can be told from its silence.
         if !self.sessions.provisioner().is_reachable().await {
             return Ok(round);
         }
         round.dropped = self.sessions.drop_due().await?;
         self.compare(&mut round).await?;
-        self.sessions.store().purge(self.sessions.now()).await?;
         Ok(round)
     }
 

@@ -1,1 +1,330 @@
-//! To come.
+//! Between creation and end: features, extension, restart, events.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use axum::http::{Method, StatusCode};
+use chrono::TimeDelta;
+use domain::Clock;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    net::{TcpStream, tcp::OwnedReadHalf},
+    time::timeout,
+};
+
+use crate::harness::{Replica, World, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_met_for_the_first_time_is_seeded_and_none_is_seeded_twice() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (token, id) = replica.ready().await?;
+    let path = format!("/sessions/{token}");
+    let generation = world.column(&id, "generation").await?;
+    let body = json!({"selectedFeatures": ["lms.courses", "made.up"], "tier": "basic"});
+    let answer = replica.call(Method::PATCH, &path, Some(body)).await?;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.data("selectedFeatures"), &json!(["lms.courses"]));
+    assert_eq!(answer.data("ignoredFeatures"), &json!(["made.up"]));
+    assert_eq!(answer.data("modules"), &json!(["lms"]));
+    assert_eq!(
+        (answer.text("tier").as_str(), answer.text("schemaStatus").as_str()),
+        ("basic", "READY")
+    );
+    assert_ne!(
+        world.column(&id, "generation").await?,
+        generation,
+        "caches must see a change"
+    );
+    assert_eq!(world.fake.state().schemas[&id], ["ecommerce", "lms"]);
+    replica
+        .call(Method::PATCH, &path, Some(json!({"selectedFeatures": ["lms"]})))
+        .await?;
+    replica.call(Method::PATCH, &path, Some(json!({"tier": "pro"}))).await?;
+    assert_eq!(world.fake.count("seed", &id), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_cannot_be_seeded_changes_nothing() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (token, _) = replica.ready().await?;
+    let path = format!("/sessions/{token}");
+    world.fake.go_away().await;
+    let body = Some(json!({"selectedFeatures": ["lms"]}));
+    let answer = replica.call(Method::PATCH, &path, body.clone()).await?;
+    assert_eq!(
+        (answer.status, answer.code()),
+        (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
+    );
+    assert_eq!(replica.get(&path).await?.data("modules"), &json!(["ecommerce"]));
+    world.fake.come_back().await?;
+    until("the change is made", async || {
+        Ok(replica.call(Method::PATCH, &path, body.clone()).await?.status == StatusCode::OK)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_changes_are_named_and_nothing_changes() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (token, _) = replica.ready().await?;
+    let path = format!("/sessions/{token}");
+    let before = replica.get(&path).await?.body;
+    for (body, field) in [
+        (json!({"selectedFeatures": []}), "selectedFeatures"),
+        (json!({"selectedFeatures": null}), "selectedFeatures"),
+        (json!({"tier": null}), "tier"),
+        (json!({"tier": ""}), "tier"),
+        (json!({"currency": "EUR"}), "currency"),
+        (json!({"expiresAt": "2099-01-01T00:00:00Z"}), "expiresAt"),
+    ] {
+        for (method, path) in [(Method::PATCH, path.clone()), (Method::POST, format!("{path}/restart"))] {
+            let answer = replica.call(method, &path, Some(body.clone())).await?;
+            assert_eq!(
+                (answer.status, answer.fields()),
+                (StatusCode::UNPROCESSABLE_ENTITY, vec![field]),
+                "{body}"
+            );
+        }
+    }
+    assert_eq!(replica.get(&path).await?.body, before);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_extension_moves_the_end_up_to_the_longest_life() -> Result<()> {
+    let settings = [("PREVIEW_TTL_HOURS", "2"), ("MAX_SESSION_LIFETIME_HOURS", "3")];
+    let mut world = World::with(&settings).await?;
+    let replica = world.replica().await?;
+    let (token, _) = replica.ready().await?;
+    let (path, created) = (
+        format!("/sessions/{token}"),
+        replica.get(&format!("/sessions/{token}")).await?,
+    );
+    let end = |answer: &crate::harness::Answer| -> Result<TimeDelta> {
+        let parse = |field| chrono::DateTime::parse_from_rfc3339(&answer.text(field));
+        Ok(parse("expiresAt")? - parse("createdAt")?)
+    };
+    assert_eq!(end(&created)?, TimeDelta::hours(2));
+    world.advance(TimeDelta::minutes(30));
+    let extended = replica.call(Method::POST, &format!("{path}/extend"), None).await?;
+    assert_eq!(
+        (extended.status, end(&extended)?),
+        (StatusCode::OK, TimeDelta::minutes(150))
+    );
+    world.advance(TimeDelta::minutes(60));
+    let extended = replica
+        .call(Method::POST, &format!("{path}/extend"), Some(json!({})))
+        .await?;
+    assert_eq!(end(&extended)?, TimeDelta::hours(3));
+    let refused = replica.call(Method::POST, &format!("{path}/extend"), None).await?;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (StatusCode::CONFLICT, "MAX_LIFETIME_REACHED")
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_keeps_id_and_token_on_a_fresh_schema() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (token, id) = replica.ready().await?;
+    let restart = format!("/sessions/{token}/restart");
+    let answer = replica
+        .call(Method::POST, &restart, Some(json!({"selectedFeatures": ["tasks"]})))
+        .await?;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    assert_eq!(
+        (answer.text("id"), answer.text("sessionToken")),
+        (id.clone(), token.clone())
+    );
+    assert_eq!(
+        (answer.text("schemaStatus").as_str(), answer.data("modules")),
+        ("READY", &json!(["tasks"]))
+    );
+    let calls: Vec<_> = world.fake.state().calls.iter().map(|call| call.0).collect();
+    assert_eq!(calls, ["provision", "drop", "provision"]);
+    assert_eq!(world.fake.state().schemas[&id], ["tasks"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_needs_the_provisioner_and_takes_nothing_away_without_it() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (token, id) = replica.ready().await?;
+    world.fake.go_away().await;
+    let answer = replica
+        .call(Method::POST, &format!("/sessions/{token}/restart"), None)
+        .await?;
+    assert_eq!(
+        (answer.status, answer.code()),
+        (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
+    );
+    assert_eq!(
+        replica.get(&format!("/sessions/{token}")).await?.text("schemaStatus"),
+        "READY"
+    );
+    assert!(world.fake.state().schemas.contains_key(&id));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_that_a_dead_replica_began_is_finished() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (token, id) = replica.ready().await?;
+    let client = world.database.connect().await?;
+    let sql = "UPDATE control.sessions SET restarting_since = created_at WHERE id = $1::text::uuid";
+    client.execute(sql, &[&id]).await?;
+    world.fake.state().schemas.clear();
+    let path = format!("/sessions/{token}");
+    assert_eq!(replica.get(&path).await?.text("schemaStatus"), "PROVISIONING");
+    world.advance(TimeDelta::seconds(16));
+    replica.reconcile().await?;
+    assert_eq!(replica.get(&path).await?.text("schemaStatus"), "READY");
+    assert!(world.fake.state().schemas.contains_key(&id));
+    Ok(())
+}
+
+/// A reader of Server-Sent Events.
+struct Events(
+    Lines<BufReader<OwnedReadHalf>>,
+    #[expect(dead_code, reason = "keeps the connection")] tokio::net::tcp::OwnedWriteHalf,
+);
+
+/// Kind, id and data of one event.
+type Event = (String, Option<i64>, Value);
+
+impl Events {
+    async fn open(replica: &Replica, token: &str, last: Option<i64>) -> Result<Self> {
+        let (read, mut write) = TcpStream::connect(replica.parts.http).await?.into_split();
+        let resume = last.map(|id| format!("last-event-id: {id}\r\n")).unwrap_or_default();
+        let head = format!("GET /api/preview/sessions/{token}/events HTTP/1.1\r\nhost: a\r\n{resume}\r\n");
+        write.write_all(head.as_bytes()).await?;
+        let mut lines = BufReader::new(read).lines();
+        let status = lines.next_line().await?.context("an answer")?;
+        ensure!(status.contains("200"), "{status}");
+        Ok(Self(lines, write))
+    }
+
+    /// The next event; `None` at the end of the stream.
+    async fn next(&mut self) -> Result<Option<Event>> {
+        timeout(Duration::from_secs(20), self.read())
+            .await
+            .context("no event came")?
+    }
+
+    async fn read(&mut self) -> Result<Option<Event>> {
+        let (mut kind, mut id) = (String::new(), None);
+        while let Some(line) = self.0.next_line().await? {
+            match line.split_once(": ") {
+                Some(("event", value)) => kind = value.to_owned(),
+                Some(("id", value)) => id = Some(value.parse()?),
+                Some(("data", value)) => {
+                    let data = serde_json::from_str(value)?;
+                    // The id may stand before or behind the data.
+                    while let Some(line) = self.0.next_line().await? {
+                        match line.split_once(": ") {
+                            Some(("id", value)) => id = Some(value.parse()?),
+                            _ => break,
+                        }
+                    }
+                    return Ok(Some((kind, id, data)));
+                }
+                // The last chunk has no length.
+                _ if line == "0" => return Ok(None),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_tell_each_change_and_end_with_the_session() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let clock = Clock::Manual(world.clock.clone());
+    let replica = world
+        .replica_with(clock, |config| config.policy.patience = Duration::from_millis(50))
+        .await?;
+    let gate = world.fake.shut_gate();
+    let answer = replica.create().await?;
+    let token = answer.text("sessionToken");
+    let path = format!("/sessions/{token}");
+    let mut events = Events::open(&replica, &token, None).await?;
+    let (kind, _, data) = events.next().await?.context("the present state")?;
+    assert_eq!(
+        (kind.as_str(), &data["schemaStatus"]),
+        ("status", &json!("PROVISIONING"))
+    );
+    gate.add_permits(10);
+    let (_, _, data) = events.next().await?.context("READY")?;
+    assert_eq!(data["schemaStatus"], "READY");
+    assert_eq!(data["previewUrl"], format!("http://app.test/?session={token}"));
+    replica
+        .call(Method::PATCH, &path, Some(json!({"selectedFeatures": ["lms"]})))
+        .await?;
+    let (kind, changed, data) = events.next().await?.context("features")?;
+    assert_eq!((kind.as_str(), &data["modules"]), ("features", &json!(["lms"])));
+    replica.call(Method::POST, &format!("{path}/restart"), None).await?;
+    for status in ["PROVISIONING", "READY"] {
+        let (_, _, data) = events.next().await?.context("the restart")?;
+        assert_eq!(data["schemaStatus"], status);
+    }
+    replica.call(Method::DELETE, &path, None).await?;
+    let (kind, _, data) = events.next().await?.context("the end")?;
+    assert_eq!(
+        (kind.as_str(), &data["reason"]),
+        ("ended", &json!("ended by its owner"))
+    );
+    assert_eq!(events.next().await?, None, "the stream ends with the session");
+    assert!(changed.is_some());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_resume_behind_the_last_one_seen_on_any_replica() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let (one, two) = (world.replica().await?, world.replica().await?);
+    let (token, _) = one.ready().await?;
+    let path = format!("/sessions/{token}");
+    let mut events = Events::open(&one, &token, None).await?;
+    let (_, seen, _) = events.next().await?.context("the present state")?;
+    drop(events);
+    for tier in ["a", "b"] {
+        one.call(Method::PATCH, &path, Some(json!({ "tier": tier }))).await?;
+    }
+    let mut events = Events::open(&two, &token, seen).await?;
+    let (kind, first, _) = events.next().await?.context("the first change")?;
+    assert_eq!(kind, "features");
+    let (_, second, _) = events.next().await?.context("the second change")?;
+    assert!(seen < first && first < second);
+    one.call(Method::DELETE, &path, None).await?;
+    let (kind, _, _) = events.next().await?.context("the end")?;
+    assert_eq!(kind, "ended");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warning_comes_five_minutes_before_the_end() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (token, _) = replica.ready().await?;
+    world.advance(TimeDelta::hours(4) - TimeDelta::minutes(5) - TimeDelta::seconds(1));
+    let mut events = Events::open(&replica, &token, None).await?;
+    let (kind, ..) = events.next().await?.context("the present state")?;
+    assert_eq!(kind, "status");
+    world.advance(TimeDelta::seconds(2));
+    let (kind, id, _) = events.next().await?.context("the warning")?;
+    assert_eq!((kind.as_str(), id), ("expiring", None));
+    world.advance(TimeDelta::minutes(5));
+    let (kind, _, data) = events.next().await?.context("the end")?;
+    assert_eq!((kind.as_str(), &data["reason"]), ("ended", &json!("expired")));
+    Ok(())
+}

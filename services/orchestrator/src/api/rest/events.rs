@@ -129,13 +129,15 @@ impl Feed {
     }
 
     async fn look(&mut self) -> Result<(), Fault> {
+        // The history first: the session is then at least as new as what is told of it.
+        let history = self.history().await?;
         let found = self.gateway.sessions.find(&Key::Id(self.session.id)).await?;
         let Some(session) = found else {
             self.over = true;
             return Ok(());
         };
         self.session = session;
-        for entry in self.history().await? {
+        for entry in history {
             self.seen = entry.id;
             self.tell(entry);
         }
