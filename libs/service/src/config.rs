@@ -212,11 +212,11 @@ impl Reader {
         }
     }
 
-    /// A shared secret. In development and tests it may be left out; elsewhere it must have 32 bytes and not be the
+    /// A shared secret. In development it may be left out; elsewhere it must have 32 bytes and not be the
     /// built-in one.
     pub fn secret(&mut self, name: &'static str, app_env: AppEnv, help: &'static str) -> Secret {
         let text = self.raw(name, None, help, true);
-        if app_env != AppEnv::Production {
+        if app_env == AppEnv::Development {
             return Secret(text.unwrap_or_else(|| DEVELOPMENT_SECRET.to_owned()));
         }
         let text = text.unwrap_or_default();

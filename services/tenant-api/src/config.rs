@@ -78,7 +78,7 @@ impl Config {
                 None,
                 "The sessions' database, as the login that sees nothing by itself.",
             ),
-            pool_size: small(reader.number("DB_POOL_SIZE", 16, 1..=500, "Connections of this process.")),
+            pool_size: small(reader.number("DB_POOL_SIZE", 16, 1..=100, "Connections of this process.")),
             orchestrator: reader.url(
                 "ORCHESTRATOR_URL",
                 "http://127.0.0.1:50051",

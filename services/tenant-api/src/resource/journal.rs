@@ -2,11 +2,8 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
+use super::precheck::CROWDED;
 use crate::http::{Call, Result};
-
-/// From this many rows below the limit on, writers of journals go one after another, so that the limit is exact. No
-/// more inserts than that can be under way in one session at once.
-const CROWDED: u64 = 300;
 
 /// Runs an INSERT into a journal (without RETURNING), then drops the oldest rows beyond the limit. One statement as
 /// long as the journal is far from full. Tells how many rows were inserted.

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::{Resource, field::column, slug, spec::Change, value};
 use crate::http::{Call, Result};
 
-/// From this many rows below the limit on, writers of a table go one after another, so that the limit is exact. No
-/// more inserts than that can be under way in one session at once.
-const CROWDED: u64 = 300;
+/// From this many rows below the limit on, writers of a table go one after another, so that the limit is exact. A fleet
+/// has fewer connections than that, and only what is under way in other transactions is not counted.
+pub(super) const CROWDED: u64 = 500;
 
 /// Checks a change. Completes its slug.
 ///

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     Field, Kind, Resource,
     field::column,
+    slug,
     spec::{ListSpec, Spec, find_column},
     value,
 };
@@ -264,7 +265,7 @@ pub fn by_key<R: Resource>(key: &str) -> Option<Condition> {
     if let Ok(id) = uuid::Uuid::try_parse(key) {
         return find_column::<R>("id").map(|column| Condition::all().add(column.eq(id)));
     }
-    let slug = R::SPEC.slug()?;
+    let slug = R::SPEC.slug().filter(|_| slug::is_one(key))?;
     find_column::<R>(slug.name).map(|column| Condition::all().add(column.eq(key)))
 }
 

@@ -112,6 +112,15 @@ fn plain(letter: char) -> Option<&'static str> {
     })
 }
 
+/// Whether a text from a path can be a slug at all.
+#[must_use]
+pub fn is_one(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
 /// For a LIKE pattern; a slug has no other characters that mean something there.
 #[must_use]
 pub fn escape(slug: &str) -> String {

@@ -244,7 +244,12 @@ pub fn find_column<R: Resource>(field: &str) -> Option<R::Column> {
 /// Own rows only, where the route lets owners in and the caller is let in as nothing more; `mine=true` narrows others.
 #[must_use]
 pub fn owned<R: Resource>(call: &Call) -> Condition {
-    let who = call.route().who;
+    let route = call.route();
+    // From elsewhere (the search, the route of a child) the rows are those of the collection's own list.
+    let who = match R::SPEC.operations.list {
+        Some(who) if route.resource != R::SPEC.name => who,
+        _ => route.who,
+    };
     let everything = Condition::all();
     if !who.contains(&Who::Owner) {
         return everything;

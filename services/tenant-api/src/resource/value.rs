@@ -11,7 +11,7 @@ use sea_orm::Value as Sql;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::field::{Field, Kind};
+use super::field::{Field, Kind, Write};
 
 /// The largest amount that fits `numeric(12,2)`.
 const LARGEST: Decimal = Decimal::from_parts(3_567_587_327, 232, 0, false, 2);
@@ -91,7 +91,8 @@ pub fn object(
     };
     let before = details.len();
     let mut kept = Map::new();
-    for field in fields {
+    // What the server writes is never sent; who tries is told so before this.
+    for field in fields.iter().filter(|field| field.write != Write::Server) {
         let path = if path.is_empty() {
             field.name.to_owned()
         } else {

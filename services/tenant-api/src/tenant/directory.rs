@@ -51,6 +51,7 @@ pub struct Directory {
     client: Client,
     fresh: Cache<TokenHash, Lookup>,
     known: Cache<TokenHash, Arc<Tenant>>,
+    tokens: Cache<SessionId, TokenHash>,
     clock: Clock,
     epoch: Arc<AtomicU64>,
     started: Instant,
@@ -93,6 +94,10 @@ impl Directory {
                 .max_capacity(CAPACITY)
                 .time_to_idle(Duration::from_secs(24 * 3600))
                 .build(),
+            tokens: Cache::builder()
+                .max_capacity(CAPACITY)
+                .time_to_idle(Duration::from_secs(24 * 3600))
+                .build(),
             clock,
             epoch: Arc::default(),
             started: Instant::now(),
@@ -119,7 +124,7 @@ impl Directory {
                     self.remember(token, &lookup).await;
                     // An invalidation may have passed while the answer was on its way.
                     if self.epoch.load(Ordering::Acquire) != epoch {
-                        self.drop_answers(token).await;
+                        self.fresh.invalidate(&token).await;
                     }
                     lookup
                 }
@@ -150,26 +155,40 @@ impl Directory {
         }
     }
 
-    /// The session with an id, uncached: for signed upload addresses.
+    /// The session with an id, for sealed addresses of uploads; `None` when there never was one. Whose token it is
+    /// never changes, so that is asked once, and the token's own answer is cached and invalidated like any other.
     ///
     /// # Errors
     /// 503 when the control plane is away.
-    pub async fn find_by_id(&self, session: SessionId) -> Result<Lookup, Fault> {
-        let lookup = self.load(By::SessionId(session.to_string())).await;
-        lookup
-            .map(|lookup| self.unless_expired(lookup))
-            .map_err(|status| away(status.message()))
+    pub async fn find_by_id(&self, session: SessionId) -> Result<Option<(TokenHash, Lookup)>, Fault> {
+        let token = match self.tokens.get(&session).await {
+            Some(token) => token,
+            None => {
+                let found = self.fetch(By::SessionId(session.to_string())).await;
+                let found = found.map_err(|status| away(status.message()))?;
+                let Some(token) = found.and_then(|tenant| TokenHash::from_bytes(&tenant.token_hash)) else {
+                    return Ok(None);
+                };
+                self.tokens.insert(session, token).await;
+                token
+            }
+        };
+        let lookup = self.find(token).await?;
+        Ok(Some((token, lookup)))
     }
 
-    /// Forgets what was known of a token; the next look-up asks the control plane.
+    /// Forgets the fresh answer for a token; the next look-up asks the control plane. While that is away, the last answer
+    /// still serves: an ended session's rows are out of reach by their name.
     pub async fn forget(&self, token: TokenHash) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        self.drop_answers(token).await;
+        self.fresh.invalidate(&token).await;
     }
 
-    async fn drop_answers(&self, token: TokenHash) {
-        self.fresh.invalidate(&token).await;
+    /// Forgets a session whose schema the database does not know under the name that was remembered: it must not be
+    /// served from memory either.
+    pub async fn disown(&self, token: TokenHash) {
         self.known.invalidate(&token).await;
+        self.forget(token).await;
     }
 
     /// Forgets all fresh answers: some invalidations may have been missed.
@@ -185,14 +204,16 @@ impl Directory {
     }
 
     async fn load(&self, by: By) -> Result<Lookup, Status> {
+        let tenant = self.fetch(by).await?;
+        tenant.map_or(Ok(Lookup::Unknown), |tenant| lookup(&tenant))
+    }
+
+    async fn fetch(&self, by: By) -> Result<Option<Wire>, Status> {
         let mut request = Request::new(ResolveTenantRequest { by: Some(by) });
         request.set_timeout(DEADLINE);
         match self.client.clone().resolve_tenant(request).await {
-            Ok(answer) => answer
-                .into_inner()
-                .tenant
-                .map_or(Ok(Lookup::Unknown), |tenant| lookup(&tenant)),
-            Err(status) if status.code() == Code::NotFound => Ok(Lookup::Unknown),
+            Ok(answer) => Ok(answer.into_inner().tenant),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) => Err(status),
         }
     }

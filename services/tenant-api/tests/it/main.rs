@@ -1,4 +1,19 @@
 //! The tenant-api against a real PostgreSQL: its router on a real socket, the control plane played in process.
 
+mod admin;
+mod auth;
+mod content;
+mod coupons;
+mod directory;
 mod harness;
+mod isolation;
+mod ledger;
+mod orders;
+mod payments;
+mod people;
+mod sandbox;
+mod search;
+mod settings;
+mod shop;
 mod smoke;
+mod transaction;

@@ -290,10 +290,7 @@ fn level(line: &Line) -> stock::Level<'_> {
 /// The buyer's mail and the staff's notification.
 async fn tell(call: &Call, order: &Order, shop: &orders::Model) -> Result<()> {
     let ledger = &order.order;
-    let mut text = vec![format!(
-        "Thank you, {}. We have your order {}.",
-        ledger.customer_name, ledger.number
-    )];
+    let mut text = vec![format!("Thank you. We have your order {}.", ledger.number)];
     text.extend(order.items.iter().map(|item| {
         format!(
             "{} × {}: {} {}",

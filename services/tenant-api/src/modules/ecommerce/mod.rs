@@ -7,8 +7,10 @@ pub mod customers;
 pub mod fulfilment;
 mod order_lines;
 pub mod orders;
+pub mod part;
 pub mod product_images;
 pub mod products;
+pub mod reviews;
 pub mod sellers;
 pub mod stock;
 pub mod stock_movements;
@@ -34,6 +36,8 @@ pub fn routes() -> Routes {
         .with("orders", standard::<orders::Entity>())
         .with("orders", fulfilment::routes())
         .with("customers", standard::<customers::Entity>())
+        .with("reviews", standard::<reviews::Entity>())
+        .with("reviews", reviews::actions())
         .with("sellers", standard::<sellers::Entity>())
         .with("sellers", sellers::actions())
 }

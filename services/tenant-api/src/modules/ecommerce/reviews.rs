@@ -1,0 +1,266 @@
+//! Reviews of products; a product's rating follows them in the same transaction.
+
+use std::collections::HashMap;
+
+use fault::{Code, Fault, Kind};
+use sea_orm::{
+    ActiveModelBehavior, ColumnTrait, Condition, ConnectionTrait, DeriveEntityModel, DerivePrimaryKey, DeriveRelation,
+    EntityTrait, EnumIter, PrimaryKeyTrait,
+    prelude::{DateTimeUtc, Decimal, Uuid},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{products, rows, statement, uuids};
+use crate::{
+    http::{Answer, Call, Result, Route, Who},
+    modules::core::notifications::{To, notify},
+    resource::{Change, Field, ListSpec, Operations, Resource, Row, Spec, permit::permit, show, update, value},
+    sandbox::address,
+    settings::Settings,
+};
+
+/// The user has a review for this product.
+const ALREADY_REVIEWED: Code = Code::new("ALREADY_REVIEWED", Kind::Conflict);
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "ecommerce_reviews")]
+#[expect(missing_docs, reason = "columns are described in docs/contract/ecommerce.yaml")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub product_id: Uuid,
+    pub user_id: Uuid,
+    pub rating: i32,
+    pub title: Option<String>,
+    pub body: Option<String>,
+    pub status: String,
+    pub is_verified: bool,
+    pub reply: Option<String>,
+    pub replied_at: Option<DateTimeUtc>,
+    pub created_at: DateTimeUtc,
+    pub updated_at: DateTimeUtc,
+}
+
+/// None is declared: rules join by hand.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+const PUBLIC: Option<&[Who]> = Some(&[Who::Public]);
+const OWN: Option<&[Who]> = Some(&[Who::Owner, Who::Staff]);
+const STATES: &[&str] = &["pending", "published", "rejected"];
+
+impl Resource for Entity {
+    const SPEC: Spec = Spec {
+        name: "reviews",
+        path: "/reviews",
+        table: "ecommerce_reviews",
+        owner: Some("userId"),
+        fields: &[
+            Field::reference("productId", "ecommerce_products")
+                .required()
+                .create_only(),
+            Field::reference("userId", "users").required().server(),
+            Field::int("rating").required().min("1").max("5"),
+            Field::text("title", "100"),
+            Field::text("body", "2000"),
+            Field::one_of("status", STATES).default("\"published\"").by_staff(),
+            Field::bool("isVerified").default("false").server(),
+            Field::text("reply", "1000").server(),
+            Field::timestamp("repliedAt").server(),
+        ],
+        versioned: false,
+        list: ListSpec {
+            filters: &["productId", "userId", "rating", "status", "isVerified"],
+            sort: &["createdAt", "rating"],
+            search: &["title", "body"],
+            ..ListSpec::PLAIN
+        },
+        operations: Operations {
+            list: PUBLIC,
+            get: PUBLIC,
+            create: Some(&[Who::User]),
+            update: OWN,
+            delete: OWN,
+        },
+    };
+
+    async fn visible(call: &Call) -> Result<Condition> {
+        if call.is_staff() {
+            return Ok(Condition::all());
+        }
+        let own = call.caller().map(|caller| Column::UserId.eq(caller.id));
+        let mut seen = Condition::any().add(Column::Status.eq("published")).add_option(own);
+        // A seller answers reviews of own products, published or not.
+        if call.route().operation == "reply" {
+            seen = seen.add(Column::Status.ne("rejected"));
+        }
+        Ok(seen)
+    }
+
+    async fn holds(call: &Call, role: &'static str, row: Option<&Model>) -> Result<bool> {
+        let Some(row) = row else { return Ok(false) };
+        let product = products::Entity::find_by_id(row.product_id).one(call.tx()).await?;
+        match product {
+            Some(product) => products::Entity::holds(call, role, Some(&product)).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn prepare(call: &Call, change: &mut Change<'_, Self>) -> Result<()> {
+        let product = change
+            .before
+            .map(|row| row.product_id)
+            .or_else(|| change.id("productId"));
+        // Locked, so that two reviews at once both count in the product's rating.
+        let sql = "SELECT p.status, EXISTS (SELECT 1 FROM ecommerce_reviews r WHERE r.product_id = p.id AND r.user_id = $2) AS reviewed, \
+                   EXISTS (SELECT 1 FROM ecommerce_order_items l JOIN ecommerce_orders s ON s.id = l.shop_order_id JOIN orders o ON o.id = s.order_id \
+                     WHERE l.product_id = p.id AND s.user_id = $2 AND o.paid_at IS NOT NULL) AS bought \
+                   FROM ecommerce_products p WHERE p.id = $1 FOR UPDATE OF p";
+        let user = call.user()?.id;
+        let found = rows(call, sql, vec![product.into(), user.into()]).await?;
+        let row = found
+            .first()
+            .ok_or_else(|| Fault::field("productId", "names a row that does not exist"))?;
+        let publishes = Settings::load(call).await?.bool("ecommerce.reviewsAutoPublish");
+        if change.is_create() {
+            if row.try_get::<String>("", "status")? != "active" {
+                return Err(Fault::field("productId", "names no product that is for sale").into());
+            }
+            if row.try_get("", "reviewed")? {
+                return Err(Fault::new(
+                    ALREADY_REVIEWED,
+                    "You have reviewed this product. Change that review instead.",
+                )
+                .into());
+            }
+            change.set("userId", json!(user));
+            change.set("isVerified", json!(row.try_get::<bool>("", "bought")?));
+        }
+        if !publishes && !call.is_staff() {
+            change.set("status", json!("pending"));
+        }
+        Ok(())
+    }
+
+    async fn written(call: &Call, before: Option<&Model>, after: &Model) -> Result<()> {
+        rate(call, after.product_id).await?;
+        if before.is_none() {
+            let who = &call.user()?.name;
+            let title = format!("{who} wrote a review with {} of 5", after.rating);
+            notify(
+                call,
+                To::Staff,
+                "ecommerce.review-posted",
+                title,
+                after.title.clone(),
+                "/shop/reviews",
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn deleting(call: &Call, row: &Model) -> Result<()> {
+        // The row itself goes right after this; it must not count any more.
+        let sql = "UPDATE ecommerce_reviews SET status = 'rejected' WHERE id = $1";
+        rows(
+            call,
+            "SELECT id FROM ecommerce_products WHERE id = $1 FOR UPDATE",
+            vec![row.product_id.into()],
+        )
+        .await?;
+        call.tx().execute_raw(statement(sql, vec![row.id.into()])).await?;
+        rate(call, row.product_id).await
+    }
+
+    async fn extend(call: &Call, shown: &mut [Row<Self>], _whole: bool) -> Result<()> {
+        let ids: Vec<Uuid> = shown.iter().map(|row| row.model.user_id).collect();
+        let cards = people(call, &ids).await?;
+        for row in shown {
+            row.json
+                .insert("author".to_owned(), json!(cards.get(&row.model.user_id)));
+        }
+        Ok(())
+    }
+}
+
+/// Cards of people, by id, in one statement.
+async fn people(call: &Call, ids: &[Uuid]) -> Result<HashMap<Uuid, Value>> {
+    let sql = "SELECT u.id, u.name, f.content_key FROM users u LEFT JOIN uploads f ON f.id = u.avatar_id WHERE u.id = ANY($1)";
+    let mut cards = HashMap::new();
+    for row in rows(call, sql, vec![uuids(ids)]).await? {
+        let (id, name): (Uuid, String) = (row.try_get("", "id")?, row.try_get("", "name")?);
+        let avatar: Option<String> = row.try_get("", "content_key")?;
+        cards.insert(
+            id,
+            json!({"id": id, "name": name, "avatarUrl": avatar.map(|key| address::of(call, &key))}),
+        );
+    }
+    Ok(cards)
+}
+
+/// Makes a locked product's rating true.
+async fn rate(call: &Call, product: Uuid) -> Result<()> {
+    let sql = "UPDATE ecommerce_products SET (rating_count, rating_average) = (SELECT count(*), COALESCE(round(avg(rating), 2), 0) \
+               FROM ecommerce_reviews WHERE product_id = $1 AND status = 'published') WHERE id = $1";
+    call.tx().execute_raw(statement(sql, vec![product.into()])).await?;
+    Ok(())
+}
+
+/// Routes besides the standard ones.
+#[must_use]
+pub fn actions() -> Vec<Route> {
+    const QUERY: &[Field] = &[Field::uuid("productId").required()];
+    const REPLY: &[Field] = &[Field::text("reply", "1000")];
+    vec![
+        Route::post("/reviews/{id}/reply", "reply", reply)
+            .who(&[Who::Staff, Who::Module("seller")])
+            .body(REPLY),
+        Route::get("/reviews/summary", "summary", summary).query(QUERY),
+    ]
+}
+
+async fn reply(call: Call) -> Result<Answer> {
+    let before = show::find::<Entity>(&call, call.parameter("id"), show::Lock::Update).await?;
+    permit::<Entity>(&call, Some(&before)).await?;
+    let reply = call.body().get("reply").cloned().unwrap_or(Value::Null);
+    let at = if reply.is_null() {
+        Value::Null
+    } else {
+        json!(value::instant(call.now()))
+    };
+    let values = Map::from_iter([("reply".to_owned(), reply), ("repliedAt".to_owned(), at)]);
+    let after = update::write::<Entity>(&call, &before, &values).await?;
+    update::answer::<Entity>(&call, &before, after).await
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Of {
+    product_id: Uuid,
+}
+
+async fn summary(call: Call) -> Result<Answer> {
+    let Of { product_id } = call.params()?;
+    let sql = "SELECT rating, count(*) AS n FROM ecommerce_reviews WHERE product_id = $1 AND status = 'published' GROUP BY rating";
+    let mut by_rating: Map<String, Value> = (1..=5).map(|rating| (rating.to_string(), json!(0))).collect();
+    let (mut count, mut sum) = (0_i64, 0_i64);
+    for row in rows(&call, sql, vec![product_id.into()]).await? {
+        let (rating, n): (i32, i64) = (row.try_get("", "rating")?, row.try_get("", "n")?);
+        by_rating.insert(rating.to_string(), json!(n));
+        count += n;
+        sum += n * i64::from(rating);
+    }
+    let average = if count == 0 {
+        Decimal::ZERO
+    } else {
+        Decimal::from(sum) / Decimal::from(count)
+    };
+    Ok(Answer::data(
+        json!({ "average": value::show_decimal(average, 2), "count": count, "byRating": by_rating }),
+    ))
+}
