@@ -8,8 +8,8 @@ use crate::{
     resource::journal,
 };
 
-/// Resources whose writes are not audited.
-const EXEMPT: [&str; 4] = ["notifications", "emails", "payment-intents", "cart"];
+/// Resources whose writes are not audited: notifications, the sandbox's and the cart.
+const EXEMPT: [&str; 5] = ["notifications", "emails", "payment-intents", "uploads", "cart"];
 
 /// Writes the row for a request that succeeded, in its transaction.
 ///

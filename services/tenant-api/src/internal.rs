@@ -4,24 +4,30 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
-    http::StatusCode,
+    extract::{RawPathParams, Request, State},
+    http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
+use domain::SessionToken;
 use fault::{Envelope, Fault, codes};
 use serde_json::json;
 use service::{config::Secret, grpc};
 
-use crate::http::App;
+use crate::{
+    http::{App, Route, dispatch, session::Admitted},
+    tenant::directory,
+};
 
 /// The routes below `/internal`.
 pub fn routes(app: Arc<App>, secret: Secret) -> Router {
     Router::new()
         .route("/internal/health", get(health))
+        .route("/internal/emails/{sessionToken}", get(emails))
         .with_state(app)
         .layer(middleware::from_fn_with_state(secret, guard))
+        .layer(middleware::from_fn(service::http::observe))
 }
 
 async fn guard(State(secret): State<Secret>, request: Request, next: Next) -> Response {
@@ -35,6 +41,31 @@ async fn guard(State(secret): State<Secret>, request: Request, next: Next) -> Re
     } else {
         Fault::new(codes::UNAUTHORIZED, "The header X-Internal-Secret is missing or wrong.").into_response()
     }
+}
+
+/// The mailbox of a session: parameters and body as at `/api/v1/sandbox/emails`.
+async fn emails(State(app): State<Arc<App>>, parameters: RawPathParams, mut request: Request) -> Response {
+    let token = parameters
+        .iter()
+        .next()
+        .and_then(|(_, token)| token.parse::<SessionToken>().ok());
+    let Some(token) = token else {
+        return Fault::new(codes::SESSION_NOT_FOUND, "There is no preview with this token.").into_response();
+    };
+    let token = token.hash();
+    let tenant = match app.directory.find(token).await.and_then(directory::ready) {
+        Ok(tenant) => tenant,
+        Err(fault) => return fault.into_response(),
+    };
+    let is_mailbox = |route: &&Route| route.resource == "emails" && route.operation == "list";
+    let Some(route) = app.routes.iter().find(is_mailbox).cloned() else {
+        return Fault::internal("the mailbox has no route").into_response();
+    };
+    // Whoever calls here is nobody in the session.
+    request.headers_mut().remove(header::AUTHORIZATION);
+    request.headers_mut().remove(header::COOKIE);
+    request.extensions_mut().insert(Admitted { tenant, token });
+    dispatch::serve(app, Arc::new(route), parameters, request).await
 }
 
 async fn health(State(app): State<Arc<App>>) -> Response {

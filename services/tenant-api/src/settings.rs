@@ -1,13 +1,18 @@
 //! The settings of a session: what the modules preset, overlaid with what its admins stored.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
-use modules::{MODULES, Setting};
+use fault::{Detail, Fault};
+use modules::{MODULES, Setting, SettingKind};
 use rust_decimal::Decimal;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
-use crate::http::{Call, Result};
+use crate::{
+    http::{Call, Result},
+    resource::{Field, Kind, value},
+};
 
 /// Fixed when the session starts; never stored.
 const CURRENCY: &str = "app.currency";
@@ -93,6 +98,176 @@ pub fn granted(call: &Call) -> impl Iterator<Item = &'static Setting> + use<> {
                     .any(|feature| enabled.iter().any(|slug| slug == feature.slug))
         })
         .flat_map(|(_, module)| module.settings)
+}
+
+/// Changes settings: `sent` names fields, which `find` turns into settings, and null returns one to its preset. One bad
+/// field refuses all, named with `prefix` before it. Returns all settings as they are then, and what changed, as
+/// `[before, after]` by key.
+///
+/// # Errors
+/// 422 with all mistakes.
+pub async fn change(
+    call: &Call,
+    sent: &Map<String, Value>,
+    prefix: &str,
+    find: impl Fn(&str) -> Option<&'static Setting>,
+) -> Result<(Settings, Map<String, Value>)> {
+    let mut details = Vec::new();
+    let mut kept: Vec<(&Setting, Value)> = Vec::new();
+    for (name, sent) in sent {
+        let path = format!("{prefix}{}", value::shown(name));
+        match find(name) {
+            None => details.push(Detail::new(path, "is not a known setting")),
+            Some(setting) if setting.read_only => details.push(Detail::new(path, "cannot be changed")),
+            Some(setting) => {
+                if let Some(value) = check(setting, sent.clone(), &path, &mut details) {
+                    kept.push((setting, value));
+                }
+            }
+        }
+    }
+    check_uploads(call, prefix, sent, &kept, &mut details).await?;
+    if !details.is_empty() {
+        return Err(Fault::invalid(details).into());
+    }
+    let before = Settings::load(call).await?;
+    store(call, &kept).await?;
+    let mut after = (*before.0).clone();
+    let mut changes = Map::new();
+    for (setting, value) in kept {
+        let value = if value.is_null() {
+            setting.default.to_json()
+        } else {
+            value
+        };
+        let old = before.value(setting.key);
+        if old != value {
+            changes.insert(setting.key.to_owned(), json!([old, value]));
+        }
+        after.insert(setting.key.to_owned(), value);
+    }
+    Ok((Settings(Arc::new(after)), changes))
+}
+
+/// A value in the form that is kept; null means the preset.
+fn check(setting: &Setting, sent: Value, path: &str, details: &mut Vec<Detail>) -> Option<Value> {
+    if sent.is_null() {
+        return Some(Value::Null);
+    }
+    let field = match setting.kind {
+        SettingKind::Text { .. } => Field::text("", "10000"),
+        SettingKind::Email => Field::email(""),
+        SettingKind::Color => Field::color(""),
+        SettingKind::Currency => Field::currency(""),
+        SettingKind::Enum(words) => Field::one_of("", words),
+        SettingKind::Bool => Field::bool(""),
+        SettingKind::Int { .. } => Field::int(""),
+        SettingKind::Decimal { scale, .. } => Field::decimal("", scale),
+        SettingKind::Money => Field::money("").min("0"),
+        SettingKind::Upload => Field::reference("", "uploads"),
+        SettingKind::Texts { .. } => Field::array("", &Kind::Text),
+    };
+    let value = value::normalise(&field.filled(), sent, path, details)?;
+    let must = match setting.kind {
+        SettingKind::Text { max } if text(&value).chars().count() > max => {
+            Some(format!("must have at most {max} characters"))
+        }
+        SettingKind::Text { .. } if setting.key == "app.timezone" && chrono_tz::Tz::from_str(text(&value)).is_err() => {
+            Some("must be a zone of the IANA database, such as Europe/Berlin".to_owned())
+        }
+        SettingKind::Int { min, max } if !value.as_i64().is_some_and(|n| (min..=max).contains(&n)) => {
+            Some(format!("must be from {min} to {max}"))
+        }
+        SettingKind::Decimal { min, max, .. }
+            if !Decimal::from_str(text(&value)).is_ok_and(|n| n >= Decimal::from(min) && n <= Decimal::from(max)) =>
+        {
+            Some(format!("must be from {min} to {max}"))
+        }
+        SettingKind::Texts { min, max } if !value.as_array().is_some_and(|all| (min..=max).contains(&all.len())) => {
+            Some(format!("must have {min} to {max} items"))
+        }
+        SettingKind::Text { .. }
+        | SettingKind::Email
+        | SettingKind::Color
+        | SettingKind::Currency
+        | SettingKind::Enum(_)
+        | SettingKind::Bool
+        | SettingKind::Int { .. }
+        | SettingKind::Decimal { .. }
+        | SettingKind::Money
+        | SettingKind::Upload
+        | SettingKind::Texts { .. } => None,
+    };
+    match must {
+        Some(must) => {
+            details.push(Detail::new(path, must));
+            None
+        }
+        None => Some(value),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Files that settings name must exist.
+async fn check_uploads(
+    call: &Call,
+    prefix: &str,
+    sent: &Map<String, Value>,
+    kept: &[(&Setting, Value)],
+    details: &mut Vec<Detail>,
+) -> Result<()> {
+    let named = kept.iter().filter(|(setting, _)| setting.kind == SettingKind::Upload);
+    for (setting, value) in named {
+        let Ok(id) = text(value).parse::<Uuid>() else { continue };
+        if call
+            .row("SELECT 1 FROM uploads WHERE id = $1", [id.into()])
+            .await?
+            .is_none()
+        {
+            // The field is named as it was sent: `theme.logoId` here, `logoId` under a module's own settings.
+            let name = sent.keys().find(|name| setting.key.ends_with(name.as_str()));
+            let name = name.map_or(setting.key, String::as_str);
+            details.push(Detail::new(
+                format!("{prefix}{name}"),
+                "names a file that does not exist",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Stores values, and takes away the rows of those that return to their preset.
+async fn store(call: &Call, kept: &[(&Setting, Value)]) -> Result<()> {
+    let by = call.caller().map(|caller| caller.id);
+    let mut sql = String::from("INSERT INTO settings (id, key, value, updated_by_id) VALUES ");
+    let mut values: Vec<sea_orm::Value> = vec![by.into(), call.now().into()];
+    let mut preset: Vec<sea_orm::Value> = Vec::new();
+    for (setting, value) in kept {
+        if value.is_null() {
+            preset.push(setting.key.into());
+            continue;
+        }
+        let comma = if values.len() == 2 { "" } else { ", " };
+        let n = values.len();
+        sql.push_str(&format!("{comma}(${}, ${}, ${}, $1)", n + 1, n + 2, n + 3));
+        values.extend([Uuid::now_v7().into(), setting.key.into(), value.clone().into()]);
+    }
+    if values.len() > 2 {
+        sql.push_str(
+            " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, updated_by_id = EXCLUDED.updated_by_id, \
+             updated_at = $2",
+        );
+        call.run(&sql, values).await?;
+    }
+    if !preset.is_empty() {
+        let holes: Vec<String> = (1..=preset.len()).map(|n| format!("${n}")).collect();
+        let sql = format!("DELETE FROM settings WHERE key IN ({})", holes.join(", "));
+        call.run(&sql, preset).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

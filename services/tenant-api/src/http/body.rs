@@ -75,6 +75,22 @@ impl Raw {
         self.content_type.as_deref()
     }
 
+    /// Whether it came as this media type, parameters aside.
+    ///
+    /// # Errors
+    /// 415 when not.
+    pub fn check_type(&self, wanted: &str) -> Result<(), Fault> {
+        let essence = self
+            .content_type
+            .as_deref()
+            .map(|text| text.split(';').next().unwrap_or_default().trim());
+        if essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted)) {
+            return Ok(());
+        }
+        let message = format!("The body must be sent as {wanted}.");
+        Err(Fault::new(codes::UNSUPPORTED_MEDIA_TYPE, message))
+    }
+
     /// The JSON object it holds; no body counts as `{}`.
     ///
     /// # Errors
@@ -84,16 +100,7 @@ impl Raw {
         if is_empty {
             return Ok(Map::new());
         }
-        let essence = self
-            .content_type
-            .as_deref()
-            .map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-        if essence.as_deref() != Some("application/json") {
-            return Err(Fault::new(
-                codes::UNSUPPORTED_MEDIA_TYPE,
-                "The body must be sent as application/json.",
-            ));
-        }
+        self.check_type("application/json")?;
         let bytes = self.bytes()?;
         let bad = |message: String| Fault::new(codes::BAD_REQUEST, message);
         if depth(bytes) > DEPTH {

@@ -10,6 +10,7 @@ use axum::{
     http::{HeaderMap, Method},
     response::{IntoResponse, Response},
 };
+use chrono::SubsecRound;
 use fault::{Detail, Fault, codes};
 use serde_json::{Map, Value};
 
@@ -81,8 +82,10 @@ async fn answer(
     // Read before a connection is taken: a slow body must not hold one.
     let raw = Arc::new(Raw::read(&head.headers, body, limit).await);
     let path: Vec<String> = parameters.iter().map(|(_, value)| value.to_owned()).collect();
-    let query = Query::read(head.uri.query());
-    let query = query?;
+    // NUL and its like are in no row, and PostgreSQL does not take them in a text.
+    if path.iter().any(|segment| segment.chars().any(char::is_control)) {
+        return Err(Fault::not_found());
+    }
     let is_secure = head
         .headers
         .get("x-forwarded-proto")
@@ -94,7 +97,7 @@ async fn answer(
             admitted: admitted.clone(),
             route: Arc::clone(route),
             path: path.clone(),
-            query: query.clone(),
+            query: head.uri.query().map(str::to_owned),
             headers: head.headers.clone(),
             raw: Arc::clone(&raw),
             is_secure,
@@ -119,7 +122,7 @@ async fn answer(
 
 /// The database does not know what the cache says: the session ended a moment ago, or this is our fault.
 async fn moved(app: &App, admitted: &Admitted, error: sea_orm::DbErr) -> Fault {
-    app.directory.forget(admitted.token).await;
+    app.directory.disown(admitted.token).await;
     match app.directory.find(admitted.token).await.and_then(directory::ready) {
         Err(fault) => fault,
         Ok(now) if now.generation != admitted.tenant.generation => {
@@ -144,7 +147,7 @@ struct Incoming {
     admitted: Admitted,
     route: Arc<Route>,
     path: Vec<String>,
-    query: Query,
+    query: Option<String>,
     headers: HeaderMap,
     raw: Arc<Raw>,
     is_secure: bool,
@@ -174,9 +177,11 @@ impl Incoming {
             access,
             app.limits.statement,
         );
-        let now = app.clock.now();
+        // As precise as it is stored, so that an answer shows the same instant as the next one.
+        let now = app.clock.now().trunc_subsecs(3);
         let caller = caller::identify(&app.tokens, &tx, &admitted.tenant, &headers, route.ignores_bearer, now).await?;
         allowed(route.who, caller.as_ref())?;
+        let query = Query::read(query.as_deref())?;
         let body = checked_body(route.body, &raw, caller.as_ref())?;
         let call = Call(Arc::new(Parts {
             app,
@@ -239,7 +244,10 @@ fn allowed(who: &[Who], caller: Option<&Caller>) -> Result<(), Fault> {
 fn checked_body(body: Body, raw: &Raw, caller: Option<&Caller>) -> Result<Map<String, Value>, Fault> {
     match body {
         Body::None => Ok(Map::new()),
-        Body::File => raw.bytes().map(|_| Map::new()),
+        Body::File => {
+            raw.check_type("multipart/form-data")?;
+            raw.bytes().map(|_| Map::new())
+        }
         Body::Fields(fields) => {
             let sent = raw.json()?;
             may_write(fields, &sent, caller)?;

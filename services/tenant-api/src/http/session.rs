@@ -13,13 +13,15 @@ use fault::{Fault, codes};
 use modules::Gate;
 
 use super::App;
-use crate::tenant::{Tenant, directory};
+use crate::tenant::{Lookup, Tenant, directory};
 
 /// The header that names the session.
 pub const SESSION: HeaderName = HeaderName::from_static("x-preview-session");
 
 /// Paths that need no session header: their handlers say whose they are.
-const EXEMPT: [&str; 3] = ["/api/v1/openapi.json", "/api/v1/docs", "/api/v1/uploads/content/"];
+const EXEMPT: [&str; 2] = ["/api/v1/openapi.json", "/api/v1/docs"];
+/// Below this a sealed key names the session.
+const SEALED: &str = "/api/v1/uploads/content/";
 
 /// The session of a request, in its extensions.
 #[derive(Clone, Debug)]
@@ -33,19 +35,16 @@ pub struct Admitted {
 /// Lets a request pass when its session is ready and the path's feature is granted.
 pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if EXEMPT.iter().any(|exempt| {
-        if exempt.ends_with('/') {
-            path.starts_with(exempt)
-        } else {
-            path == *exempt
-        }
-    }) {
+    if EXEMPT.contains(&path) {
         return next.run(request).await;
     }
-    match find(&app, request.headers(), path).await {
+    let admitted = match path.strip_prefix(SEALED) {
+        Some(key) => find_sealed(&app, key).await,
+        None => find(&app, request.headers(), path).await,
+    };
+    match admitted {
         Ok(admitted) => {
             tracing::Span::current().record("session.id", tracing::field::display(admitted.tenant.session));
-            app.activity.note(admitted.tenant.session, app.clock.now());
             request.extensions_mut().insert(admitted);
             next.run(request).await
         }
@@ -53,9 +52,20 @@ pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next
     }
 }
 
+/// The session behind the sealed key of a file. Whatever is wrong with it, there is nothing at such an address.
+async fn find_sealed(app: &App, key: &str) -> Result<Admitted, Fault> {
+    let (session, _) = app.sealer.open(key).ok_or_else(Fault::not_found)?;
+    match app.directory.find_by_id(session).await? {
+        Some((token, Lookup::Ready(tenant))) => Ok(Admitted { tenant, token }),
+        Some((_, Lookup::NotReady | Lookup::Over | Lookup::Unknown)) | None => Err(Fault::not_found()),
+    }
+}
+
 async fn find(app: &App, headers: &HeaderMap, path: &str) -> Result<Admitted, Fault> {
     let token = token(headers)?;
     let tenant = directory::ready(app.directory.find(token).await?)?;
+    // Whatever comes of the request: its session is in use.
+    app.activity.note(tenant.session, app.clock.now());
     match modules::gate(path, &tenant.enabled) {
         Gate::Open(_) => Ok(Admitted { tenant, token }),
         Gate::Closed(feature) => {

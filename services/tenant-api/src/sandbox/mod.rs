@@ -2,4 +2,5 @@
 
 pub mod address;
 pub mod card;
+pub mod filetype;
 pub mod mail;
