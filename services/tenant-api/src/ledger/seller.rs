@@ -2,6 +2,7 @@
 //! transaction. Modules that act by themselves call the ledger and need none of this.
 
 use futures::future::BoxFuture;
+use rust_decimal::Decimal;
 
 use super::Source;
 use crate::{
@@ -9,8 +10,10 @@ use crate::{
     modules::core::orders::Model,
 };
 
-/// What follows.
-pub type Hook = fn(Call, Model) -> BoxFuture<'static, Result<()>>;
+/// Before an order changes.
+pub type Before = fn(Call, Model) -> BoxFuture<'static, Result<()>>;
+/// After money has moved.
+pub type Money = fn(Call, Model, Decimal) -> BoxFuture<'static, Result<()>>;
 
 /// A module that sells.
 #[derive(Clone, Copy, Debug)]
@@ -19,28 +22,22 @@ pub struct Seller {
     pub source: Source,
     /// Before a pending order is cancelled: undoes the module's side (stock back, seat free), or refuses with
     /// `INVALID_STATE` when its own rules forbid it by now. It is given the order as it is; the ledger does the rest.
-    pub cancelling: Hook,
-    /// After a pending order was paid.
-    pub paid: Hook,
-    /// After money was given back; goods, seats and enrolments stay.
-    pub refunded: Hook,
+    pub cancelling: Before,
+    /// After a pending order was paid, or money was given back (then the amount is negative). Goods, seats and
+    /// enrolments stay.
+    pub money: Money,
 }
 
 impl Seller {
-    /// One with nothing to do, to start from: `Seller { paid: |call, order| Box::pin(paid(call, order)), ..Seller::of(…) }`.
+    /// One with nothing to do, to start from.
     #[must_use]
     pub const fn of(source: Source) -> Self {
         Self {
             source,
-            cancelling: nothing,
-            paid: nothing,
-            refunded: nothing,
+            cancelling: |_, _| Box::pin(async { Ok(()) }),
+            money: |_, _, _| Box::pin(async { Ok(()) }),
         }
     }
-}
-
-fn nothing(_call: Call, _order: Model) -> BoxFuture<'static, Result<()>> {
-    Box::pin(async { Ok(()) })
 }
 
 /// The seller of an order, when it wants to know.

@@ -44,7 +44,13 @@ pub static PARTS: &[Part] = &[
         dashboard: Some(core::admin::block),
         ..Part::of("core", core::routes)
     },
-    Part::of("ecommerce", ecommerce::routes)];
+    Part {
+        search: ecommerce::part::SEARCH,
+        dashboard: Some(ecommerce::part::block),
+        seller: Some(ecommerce::part::SELLER),
+        ..Part::of("ecommerce", ecommerce::routes)
+    },
+];
 
 /// A role that a module gives to a user besides the role of the account.
 #[derive(Clone, Copy, Debug)]

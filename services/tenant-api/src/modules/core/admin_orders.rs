@@ -92,7 +92,7 @@ async fn refund(call: Call) -> Result<Answer> {
     let before = show::find::<Entity>(&call, call.parameter("id"), Lock::Update).await?;
     let undone = undo::refund(&call, &before, amount, reason).await?;
     if let Some(seller) = seller::of(&before) {
-        (seller.refunded)(call.clone(), undone.order.clone()).await?;
+        (seller.money)(call.clone(), undone.order.clone(), -undone.refunded).await?;
     }
     letters::refunded(&call, &undone.order, undone.refunded, reason).await?;
     letters::notify_refunded(&call, &undone.order, undone.refunded).await?;

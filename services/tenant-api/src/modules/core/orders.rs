@@ -191,7 +191,7 @@ async fn pay(call: Call) -> Result<Answer> {
 /// What follows from paying a pending order later, and the answer.
 pub(super) async fn paid(call: &Call, before: &Model, after: Model) -> Result<Answer> {
     if let Some(seller) = seller::of(&after) {
-        (seller.paid)(call.clone(), after.clone()).await?;
+        (seller.money)(call.clone(), after.clone(), after.total).await?;
     }
     letters::paid(call, &after).await?;
     update::answer::<Entity>(call, before, after).await
