@@ -83,12 +83,13 @@ struct Feed {
 impl Feed {
     /// Resumes behind an entry, or begins with the present state.
     async fn start(&mut self, resume: Option<i64>) -> Result<(), Fault> {
+        let newest = self.history().await?.last().map_or(0, |entry| entry.id);
         if let Some(seen) = resume {
-            self.seen = seen;
+            // An id from the future would hide everything.
+            self.seen = seen.min(newest);
             return Ok(());
         }
-        let history = self.history().await?;
-        self.seen = history.last().map_or(0, |entry| entry.id);
+        self.seen = newest;
         let now = self.session.shown_status(self.gateway.sessions.now());
         self.push(self.seen, "status", self.status(now));
         Ok(())
@@ -130,13 +131,17 @@ impl Feed {
 
     async fn look(&mut self) -> Result<(), Fault> {
         // The history first: the session is then at least as new as what is told of it.
-        let history = self.history().await?;
+        let mut history = self.history().await?;
         let found = self.gateway.sessions.find(&Key::Id(self.session.id)).await?;
         let Some(session) = found else {
             self.over = true;
             return Ok(());
         };
         self.session = session;
+        if self.session.status == SessionStatus::Dropped {
+            // It ended between the two: why stands in the history by now.
+            history = self.history().await?;
+        }
         for entry in history {
             self.seen = entry.id;
             self.tell(entry);
