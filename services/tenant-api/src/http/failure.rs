@@ -118,8 +118,8 @@ pub fn judge(error: DbErr) -> Failure {
         code if code.starts_with("57P") || code.starts_with("53") || code.starts_with("08") => {
             Failure::Fault(Fault::unavailable(1, error))
         }
-        // Statement timeout, lock timeout.
-        "57014" | "55P03" => Failure::Fault(Fault::unavailable(1, error)),
+        // Statement timeout, lock timeout, a transaction that idled too long.
+        "57014" | "55P03" | "25P03" => Failure::Fault(Fault::unavailable(1, error)),
         "23505" => {
             let names = fields(cause, "_key");
             let message = names.first().map_or("This value is taken.".to_owned(), |name| {

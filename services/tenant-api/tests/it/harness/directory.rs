@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use domain::TokenHash;
@@ -12,17 +15,39 @@ use proto::v1::{
     WatchInvalidationsRequest, WatchInvalidationsResponse, resolve_tenant_request::By,
     tenant_directory_server::TenantDirectory,
 };
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
 use tonic::{Request, Response, Status};
 
 type Invalidations = Pin<Box<dyn Stream<Item = Result<WatchInvalidationsResponse, Status>> + Send>>;
 
+/// How it behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mood {
+    /// It answers.
+    #[default]
+    Well,
+    /// Calls wait until it is well again.
+    Hanging,
+    /// It refuses calls, as a dying one does.
+    Away,
+}
+
 /// The tenants that exist. Clones share them.
 #[derive(Clone)]
 pub struct Directory {
     tenants: Arc<Mutex<HashMap<[u8; 32], Tenant>>>,
-    gone: broadcast::Sender<TokenHash>,
+    gone: broadcast::Sender<Gone>,
+    sequence: Arc<AtomicU64>,
+    resolved: Arc<AtomicU64>,
+    mood: watch::Sender<Mood>,
+}
+
+#[derive(Clone, Copy)]
+enum Gone {
+    Token(u64, TokenHash),
+    /// The stream breaks.
+    Break,
 }
 
 impl Directory {
@@ -31,6 +56,9 @@ impl Directory {
         Self {
             tenants: Arc::default(),
             gone: broadcast::channel(64).0,
+            sequence: Arc::default(),
+            resolved: Arc::default(),
+            mood: watch::Sender::new(Mood::Well),
         }
     }
 
@@ -45,11 +73,54 @@ impl Directory {
 
     /// Changes a tenant, and tells that the cached answer must go.
     pub fn change(&self, token: TokenHash, change: impl FnOnce(&mut Tenant)) {
+        self.change_silently(token, change);
+        self.invalidate(token, 1);
+    }
+
+    /// Changes a tenant, and tells nobody.
+    pub fn change_silently(&self, token: TokenHash, change: impl FnOnce(&mut Tenant)) {
         if let Some(tenant) = self.tenants().get_mut(token.as_bytes()) {
             tenant.generation += 1;
             change(tenant);
         }
-        let _ = self.gone.send(token);
+    }
+
+    /// Tells that an answer must go, `steps` after the last such message: 1 leaves no gap.
+    pub fn invalidate(&self, token: TokenHash, steps: u64) {
+        let sequence = self.sequence.fetch_add(steps, Ordering::Relaxed) + steps;
+        let _ = self.gone.send(Gone::Token(sequence, token));
+    }
+
+    /// Ends all streams of invalidations.
+    pub fn break_streams(&self) {
+        let _ = self.gone.send(Gone::Break);
+    }
+
+    /// Streams of invalidations that are followed.
+    pub fn followers(&self) -> usize {
+        self.gone.receiver_count()
+    }
+
+    /// Changes how it behaves.
+    pub fn be(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+
+    /// Look-ups that arrived so far.
+    pub fn resolved(&self) -> u64 {
+        self.resolved.load(Ordering::Relaxed)
+    }
+
+    async fn answers(&self) -> Result<(), Status> {
+        let mut mood = self.mood.subscribe();
+        let now = *mood
+            .wait_for(|mood| *mood != Mood::Hanging)
+            .await
+            .map_err(|_| Status::cancelled("the test is over"))?;
+        match now {
+            Mood::Well | Mood::Hanging => Ok(()),
+            Mood::Away => Err(Status::unavailable("the control plane is away")),
+        }
     }
 }
 
@@ -61,6 +132,8 @@ impl TenantDirectory for Directory {
         &self,
         request: Request<ResolveTenantRequest>,
     ) -> Result<Response<ResolveTenantResponse>, Status> {
+        self.resolved.fetch_add(1, Ordering::Relaxed);
+        self.answers().await?;
         let by = request.into_inner().by;
         let tenants = self.tenants();
         let tenant = match &by {
@@ -82,20 +155,19 @@ impl TenantDirectory for Directory {
         &self,
         _request: Request<WatchInvalidationsRequest>,
     ) -> Result<Response<Invalidations>, Status> {
-        let mut sequence = 0;
+        self.answers().await?;
+        let rest = BroadcastStream::new(self.gone.subscribe());
         let first = WatchInvalidationsResponse {
-            sequence,
+            sequence: self.sequence.load(Ordering::Relaxed),
             token_hash: Vec::new(),
         };
-        let rest = BroadcastStream::new(self.gone.subscribe()).map(move |token| {
-            sequence += 1;
-            match token {
-                Ok(token) => Ok(WatchInvalidationsResponse {
-                    sequence,
-                    token_hash: token.as_bytes().to_vec(),
-                }),
-                Err(_) => Err(Status::data_loss("some were missed")),
-            }
+        let rest = rest.map(|gone| match gone {
+            Ok(Gone::Token(sequence, token)) => Ok(WatchInvalidationsResponse {
+                sequence,
+                token_hash: token.as_bytes().to_vec(),
+            }),
+            Ok(Gone::Break) => Err(Status::unavailable("the stream broke")),
+            Err(_) => Err(Status::data_loss("some were missed")),
         });
         Ok(Response::new(Box::pin(tokio_stream::once(Ok(first)).chain(rest))))
     }

@@ -8,7 +8,8 @@
 //! App::builder().set("MAX_ROWS_PER_TABLE", "20").pool(2).manual_clock().start(&[]).await?;
 //! ```
 
-mod directory;
+pub mod directory;
+mod parts;
 
 use std::{collections::BTreeMap, net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
