@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{RawPathParams, Request, State},
+    extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
     http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -44,11 +44,13 @@ async fn guard(State(secret): State<Secret>, request: Request, next: Next) -> Re
 }
 
 /// The mailbox of a session: parameters and body as at `/api/v1/sandbox/emails`.
-async fn emails(State(app): State<Arc<App>>, parameters: RawPathParams, mut request: Request) -> Response {
-    let token = parameters
-        .iter()
-        .next()
-        .and_then(|(_, token)| token.parse::<SessionToken>().ok());
+async fn emails(
+    State(app): State<Arc<App>>,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
+    mut request: Request,
+) -> Response {
+    let named = parameters.as_ref().ok().and_then(|parameters| parameters.iter().next());
+    let token = named.and_then(|(_, token)| token.parse::<SessionToken>().ok());
     let Some(token) = token else {
         return Fault::new(codes::SESSION_NOT_FOUND, "There is no preview with this token.").into_response();
     };

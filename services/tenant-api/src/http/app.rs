@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, RawPathParams, Request, State},
+    extract::{DefaultBodyLimit, RawPathParams, Request, State, rejection::RawPathParamsRejection},
     http::{HeaderName, HeaderValue, Method, header},
     middleware,
     response::{IntoResponse, Response},
@@ -92,7 +92,9 @@ impl App {
         for route in self.routes.iter() {
             let filter = MethodFilter::try_from(route.method.clone())?;
             let endpoint = Arc::new(route.clone());
-            let serve = move |State(app): State<Arc<Self>>, parameters: RawPathParams, request: Request| {
+            let serve = move |State(app): State<Arc<Self>>,
+                              parameters: Result<RawPathParams, RawPathParamsRejection>,
+                              request: Request| {
                 dispatch::serve(app, Arc::clone(&endpoint), parameters, request)
             };
             let entry = paths.entry(positional(&route.path)).or_default();
@@ -116,7 +118,10 @@ impl App {
             .layer(middleware::from_fn(bounded))
             .layer(cors(config)?)
             .layer(middleware::map_response(common_headers))
-            .layer(middleware::from_fn_with_state(metrics::Metrics::new(), metrics::measure))
+            .layer(middleware::from_fn_with_state(
+                metrics::Metrics::new(),
+                metrics::measure,
+            ))
             .layer(middleware::from_fn(service::http::observe))
             .with_state(Arc::clone(self));
         Ok(router)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{
-    extract::{RawPathParams, Request},
+    extract::{RawPathParams, Request, rejection::RawPathParamsRejection},
     http::{HeaderMap, Method},
     response::{IntoResponse, Response},
 };
@@ -44,7 +44,12 @@ const VERSION: Field = Field::int("version").min("1").filled();
 const MULTIPART_OVERHEAD: usize = 16 * 1024;
 
 /// Serves one request.
-pub async fn serve(app: Arc<App>, route: Arc<Route>, parameters: RawPathParams, request: Request) -> Response {
+pub async fn serve(
+    app: Arc<App>,
+    route: Arc<Route>,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+) -> Response {
     let span = tracing::Span::current();
     span.record(
         "otel.name",
@@ -65,7 +70,7 @@ pub async fn serve(app: Arc<App>, route: Arc<Route>, parameters: RawPathParams, 
 async fn answer(
     app: Arc<App>,
     route: &Arc<Route>,
-    parameters: RawPathParams,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Result<Answer, Fault> {
     let (head, body) = request.into_parts();
@@ -81,6 +86,8 @@ async fn answer(
     };
     // Read before a connection is taken: a slow body must not hold one.
     let raw = Arc::new(Raw::read(&head.headers, body, limit).await);
+    // A path that is no UTF-8 names nothing.
+    let parameters = parameters.map_err(|_| Fault::not_found())?;
     let path: Vec<String> = parameters.iter().map(|(_, value)| value.to_owned()).collect();
     // NUL and its like are in no row, and PostgreSQL does not take them in a text.
     if path.iter().any(|segment| segment.chars().any(char::is_control)) {
