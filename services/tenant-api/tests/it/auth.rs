@@ -541,3 +541,17 @@ async fn a_seller_sees_the_role_and_no_request_of_sign_in_is_chatty() -> Result<
     assert!(cost("/api/v1/auth/password", change, &user).await? <= 6);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_full_journal_of_sign_ins_forgets_used_tokens_first() -> Result<()> {
+    let app = App::builder().set("MAX_ROWS_PER_TABLE", "10").start(&[]).await?;
+    let data = login(app.visitor(), AIKO, PASSWORD).await?.data(200);
+    let api = app.visitor().bearer(&text(&data, "/accessToken"));
+    let mut token = text(&data, "/refreshToken");
+    for _ in 0..15 {
+        token = text(&refresh(app.visitor(), &token).await?.data(200), "/refreshToken");
+    }
+    api.get(ME).await?.data(200);
+    assert_eq!(app.value("SELECT count(*) FROM auth_sessions").await?, "10");
+    Ok(())
+}

@@ -249,9 +249,10 @@ pub async fn refresh(call: Call) -> Result<Answer> {
         call.tenant().expires_at.into(),
     ];
     call.run(rotate, values).await?;
+    // Dated back, so that a full journal forgets used tokens before it signs anybody out.
     let tombstone = "INSERT INTO auth_sessions \
-                     (id, user_id, family_id, refresh_hash, last_used_at, expires_at, revoked_at) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $5)";
+                     (id, user_id, family_id, refresh_hash, last_used_at, expires_at, revoked_at, created_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $5, to_timestamp(0))";
     let values = [
         Uuid::now_v7().into(),
         user.into(),
