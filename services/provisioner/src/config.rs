@@ -40,6 +40,8 @@ pub struct Pool {
     pub reconcile: Duration,
     /// How long a ready slot beyond the target stays unused before it is dropped.
     pub surplus: Duration,
+    /// How long a session waits for a slot when the pool is empty.
+    pub patience: Duration,
 }
 
 impl Config {
@@ -96,6 +98,12 @@ impl Pool {
                 600,
                 0..=86_400,
                 "How long a ready schema beyond POOL_TARGET stays unused before it is dropped.",
+            )),
+            patience: Duration::from_secs(reader.number(
+                "POOL_WAIT_SECONDS",
+                15,
+                1..=300,
+                "How long a session waits for a schema when the pool is empty.",
             )),
         }
     }

@@ -41,7 +41,7 @@ impl Config {
 }
 
 /// The pool.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Database {
     pool: Pool,
 }

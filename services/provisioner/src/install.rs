@@ -209,6 +209,7 @@ impl Names {
              ALTER ROLE {orchestrator} SET idle_in_transaction_session_timeout = '60s';
              ALTER ROLE {provisioner} SET search_path = '';
              ALTER ROLE {provisioner} SET jit = off;
+             ALTER ROLE {provisioner} SET max_parallel_workers_per_gather = 0;
              ALTER ROLE {provisioner} SET client_min_messages = warning;
              ALTER ROLE {provisioner} SET lock_timeout = '10s';
              ALTER ROLE {provisioner} SET idle_in_transaction_session_timeout = '60s';"

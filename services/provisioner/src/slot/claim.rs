@@ -5,20 +5,18 @@ use std::{sync::Arc, time::Duration};
 use domain::{Currency, RoleName, SchemaName, SessionId};
 use futures::join;
 use modules::Module;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{error::SqlState, types::ToSql};
 use tracing::{Instrument, info_span};
 
 use super::{
-    Slots, WITHOUT_CHECKS, seed,
+    Slots, WITHOUT_CHECKS, call, seed,
     store::{COLUMNS, Slot},
 };
 use crate::{database::Transaction, error::Error, lock, metrics::Step};
 
-/// How long a claim waits for a slot when the pool is empty.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// How often a waiting claim looks for slots that other replicas made ready.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Who moves in.
 #[derive(Clone, Debug)]
@@ -53,12 +51,12 @@ impl Slots {
             self.metrics.provisioned(true);
             return Ok(home);
         }
-        let home = timeout_at(Instant::now() + PATIENCE, self.provision_cold(&order))
+        let home = timeout(self.pool.patience, self.provision_cold(&order))
             .instrument(info_span!("slot.wait"))
             .await
             .unwrap_or_else(|_| {
                 self.metrics.refused();
-                Err(Error::Exhausted(PATIENCE.as_secs()))
+                Err(Error::Exhausted(self.pool.patience.as_secs()))
             })?;
         self.metrics.provisioned(false);
         Ok(Home { warm: false, ..home })
@@ -99,7 +97,7 @@ impl Slots {
         let _call = self.traffic.enter();
         let started = Instant::now();
         let transaction = self.database.lend().await?;
-        let take = take(&transaction, order.session).instrument(info_span!("slot.take"));
+        let take = take(&transaction, order.session).instrument(call("slot.take"));
         let Some((known, slot)) = take.await? else {
             transaction.rollback().await?;
             self.fill.notify_one();
@@ -145,11 +143,9 @@ impl Slots {
         let started = Instant::now();
         // One flush. After an error PostgreSQL skips what follows, and COMMIT rolls back.
         let (renamed, seeded, committed) = join!(
-            transaction.batch_execute(&rename).instrument(info_span!("slot.rename")),
-            transaction.batch_execute(&script).instrument(info_span!("slot.seed")),
-            transaction
-                .batch_execute("COMMIT")
-                .instrument(info_span!("slot.commit")),
+            transaction.batch_execute(&rename).instrument(call("slot.rename")),
+            transaction.batch_execute(&script).instrument(call("slot.seed")),
+            transaction.batch_execute("COMMIT").instrument(call("slot.commit")),
         );
         if committed.is_ok() {
             transaction.closed();

@@ -20,7 +20,9 @@ impl Slots {
                 "SELECT format('DROP %s IF EXISTS %I.%I CASCADE',
                     CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE'
                         ELSE 'TABLE' END, nspname, relname)
-                 FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
+                 FROM pg_catalog.pg_namespace n
+                 JOIN pg_catalog.pg_depend ON refclassid = 'pg_catalog.pg_namespace'::regclass AND refobjid = n.oid
+                 JOIN pg_catalog.pg_class c ON classid = 'pg_catalog.pg_class'::regclass AND objid = c.oid
                  WHERE nspname = $1 AND relkind IN ('r', 'p', 'f', 'v', 'm')
                  ORDER BY array_position($2::text[], relname::text) DESC NULLS FIRST LIMIT $3",
                 &[&schema.as_str(), &modules::table_names(), &BATCH],

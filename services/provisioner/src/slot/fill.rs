@@ -1,6 +1,9 @@
 //! Keeping the pool at its target, in the background.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument, info_span};
@@ -13,6 +16,8 @@ use crate::error::Error;
 
 /// How long the pool is left alone when nobody asks for it.
 const TICK: Duration = Duration::from_secs(5);
+/// How long calls may hold up a look at the pool.
+const LULL: Duration = Duration::from_millis(50);
 /// The rest after a failure.
 const REST: Duration = Duration::from_secs(2);
 /// The rest when waiting claims have all preparations for themselves.
@@ -36,12 +41,16 @@ impl Slots {
                 _ = timeout(rest, self.fill.notified()) => {}
                 () = self.lifecycle.clone().stopping() => {}
             }
+            // Claims come in bursts; one look at the pool serves them all.
+            self.traffic.lull(LULL).await;
         }
     }
 
     /// Makes one slot if one is missing.
     async fn fill_one(&self) -> Result<bool, Error> {
         let levels = self.levels().await?;
+        let low = levels.ready * 2 < levels.target;
+        self.low.store(low, Ordering::Relaxed);
         if levels.ready + levels.preparing >= levels.target || !self.is_present().await? {
             return Ok(false);
         }
@@ -49,11 +58,7 @@ impl Slots {
             self.pause(MAKE_WAY).await;
             return Ok(true);
         };
-        let pace = if levels.ready * 2 < levels.target {
-            Pace::Brisk
-        } else {
-            Pace::Gentle
-        };
+        let pace = if low { Pace::Brisk } else { Pace::Gentle };
         self.prepare(Want::Pool(levels.target), pace).await
     }
 

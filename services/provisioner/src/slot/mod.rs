@@ -21,18 +21,31 @@ mod seed;
 pub mod store;
 mod traffic;
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use domain::RoleName;
 use service::lifecycle::Lifecycle;
 use tokio::sync::{Notify, oneshot};
-use tracing::Instrument;
+use tracing::{Instrument, Span, info_span};
 
 pub use claim::{Home, Order};
 pub use reconcile::Repairs;
 
 use self::{cold::Cold, traffic::Traffic};
 use crate::{config, database::Database, error::Error, metrics::Metrics};
+
+/// The span of a database call.
+fn call(step: &'static str) -> Span {
+    info_span!(
+        "call",
+        otel.name = step,
+        otel.kind = "client",
+        db.system.name = "postgresql"
+    )
+}
 
 /// Leaves foreign keys unchecked until the transaction ends; `install` makes the function.
 const WITHOUT_CHECKS: &str = "SELECT provisioner.without_checks()";
@@ -46,6 +59,8 @@ pub struct Slots {
     metrics: Metrics,
     traffic: Traffic,
     cold: Arc<Cold>,
+    /// The pool is less than half full.
+    low: AtomicBool,
     /// A slot is missing in the pool.
     fill: Notify,
     /// A session is over.
@@ -98,6 +113,7 @@ impl Slots {
             metrics,
             traffic: Traffic::default(),
             cold: Arc::default(),
+            low: AtomicBool::new(true),
             fill: Notify::new(),
             ended: Notify::new(),
         }))

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use domain::SessionId;
 use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
+use tracing::Instrument;
 
-use super::{Slots, seed};
+use super::{Slots, call, seed};
 use crate::{error::Error, lock, metrics::Step};
 
 impl Slots {
@@ -45,6 +46,7 @@ impl Slots {
                 gone.quoted(),
                 slot.id
             ))
+            .instrument(call("slot.release"))
             .await
             .map_err(Error::from);
         match renamed {

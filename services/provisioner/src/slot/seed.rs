@@ -5,9 +5,10 @@ use std::sync::Arc;
 use domain::{SchemaName, SessionId};
 use modules::{CORE, MODULES, Module};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::{
-    Order, Slots,
+    Order, Slots, call,
     store::{COLUMNS, Slot},
 };
 use crate::{database::Transaction, error::Error, lock, metrics::Step};
@@ -64,6 +65,7 @@ pub async fn add(
     let settings = settings(schema, order);
     transaction
         .batch_execute(&format!("{settings}; {}", modules::seed_sql(missing)))
+        .instrument(call("slot.seed"))
         .await?;
     transaction
         .execute(

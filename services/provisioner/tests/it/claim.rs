@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use fault::Fault;
 use tonic::Code;
 
 use crate::support::{Replica, assert_in_order, database, exists, schema, session, together, value};
@@ -83,6 +84,8 @@ async fn a_repeat_gets_the_same_slot_also_at_the_same_moment_and_from_another_re
     let look = database.connect().await?;
     let claimed = "SELECT count(*) FROM provisioner.slots WHERE state = 'claimed'";
     assert_eq!(value::<i64>(&look, claimed).await?, 1);
+    let discarded = "SELECT count(*) FROM provisioner.slots WHERE discard OR generation > 1";
+    assert_eq!(value::<i64>(&look, discarded).await?, 0, "a slot was blamed");
     Ok(())
 }
 
@@ -122,6 +125,20 @@ async fn with_the_pool_off_slots_are_made_on_demand_and_not_kept() -> Result<()>
         assert!(replica.drop_schema(id).await?);
     }
     replica.wait("all slots are empty", |pool| pool.empty == 64).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_gets_no_slot_in_time_is_told_when_to_try_again() -> Result<()> {
+    let database = database().await?;
+    let replica = Replica::start(&database, &[("POOL_WAIT_SECONDS", "1")]).await?;
+    let holder = database.connect().await?;
+    holder
+        .batch_execute("BEGIN; LOCK TABLE pg_catalog.pg_namespace IN SHARE MODE")
+        .await?;
+    let refused = replica.provision(session(), &[]).await.expect_err("every slot is held");
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert_eq!(Fault::reason(&refused), (Some("UNAVAILABLE".into()), Some(2)));
     Ok(())
 }
 
