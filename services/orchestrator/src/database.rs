@@ -1,6 +1,6 @@
 //! Connections to the control database, and its migrations.
 
-use std::{error::Error as _, str::FromStr, time::Duration};
+use std::{error::Error, str::FromStr, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
 use fault::Fault;
@@ -102,7 +102,7 @@ impl Trouble {
         match self {
             Self::Connection(PoolError::Backend(error)) | Self::Statement(error) => match error.code() {
                 Some(code) => PASSING.contains(code) || code.code().starts_with("08"),
-                None => error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>()),
+                None => error.is_closed() || error.source().is_some_and(<dyn Error>::is::<std::io::Error>),
             },
             Self::Connection(_) => true,
             Self::Row(_) => false,

@@ -51,6 +51,7 @@ impl Store {
     }
 
     /// Runs one cached statement that returns sessions.
+    #[tracing::instrument(name = "db.statement", skip_all, fields(otel.kind = "client", db.operation.name = word(sql)))]
     async fn sessions(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Session>, Trouble> {
         let client = self.client().await?;
         let statement = client.prepare_cached(sql).await?;
@@ -67,6 +68,7 @@ impl Store {
     }
 
     /// Runs one cached statement and tells how many rows it changed.
+    #[tracing::instrument(name = "db.statement", skip_all, fields(otel.kind = "client", db.operation.name = word(sql)))]
     async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Trouble> {
         let client = self.client().await?;
         let statement = client.prepare_cached(sql).await?;
@@ -264,6 +266,11 @@ impl Store {
 }
 
 /// The column that a key names and its value.
+/// What a statement does, for its span.
+fn word(sql: &str) -> &str {
+    sql.split_ascii_whitespace().next().unwrap_or_default()
+}
+
 fn by(key: &Key) -> (&'static str, KeyValue) {
     match key {
         Key::Token(token) => ("token_hash", KeyValue::Hash(token.hash().as_bytes().to_vec())),

@@ -4,7 +4,7 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use domain::{Clock, ManualClock, SessionToken};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy, rt::TokioExecutor};
@@ -68,7 +68,7 @@ impl World {
         Ok(Self {
             database,
             fake: Fake::start().await?,
-            clock: ManualClock::at(Utc::now()),
+            clock: ManualClock::at(Clock::system().now()),
             settings: settings.iter().map(own).collect(),
             lifecycles: Vec::new(),
         })
@@ -176,10 +176,15 @@ impl Replica {
         let response = self.http.request(request.body(Full::new(body.into()))?).await?;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await?.to_bytes();
-        let body = if bytes.is_empty() {
-            Value::Null
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let is_json = parts
+            .headers
+            .get("content-type")
+            .is_some_and(|kind| kind == "application/json");
+        let body = if is_json {
+            serde_json::from_str(&text).context(text)?
         } else {
-            serde_json::from_slice(&bytes).with_context(|| String::from_utf8_lossy(&bytes).into_owned())?
+            Value::String(text)
         };
         Ok(Answer {
             status: parts.status,

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use axum::http::{Method, StatusCode};
-use orchestrator::api::rest::ROUTES;
+use orchestrator::api::rest::{ROUTES, docs::OPENAPI};
 use serde_json::{Value, json};
 use testkit::TestDatabase;
 
@@ -37,6 +37,10 @@ async fn a_creation_answers_a_ready_session_with_all_its_fields() -> Result<()> 
             "failure"
         ]
     );
+    let document: Value = serde_json::from_str(OPENAPI)?;
+    let described = document["components"]["schemas"]["Session"]["properties"].as_object();
+    let described: Vec<_> = described.expect("properties").keys().map(String::as_str).collect();
+    assert_eq!(names, described, "the document tells the truth");
     let token = answer.text("sessionToken");
     assert_eq!(answer.header("location"), format!("/api/preview/sessions/{token}"));
     assert_eq!(answer.text("previewUrl"), format!("http://app.test/?session={token}"));
@@ -139,7 +143,8 @@ async fn bodies_that_cannot_be_read_are_refused_in_the_contracts_order() -> Resu
     let replica = world.replica().await?;
     let json_type = [("content-type", "application/json; charset=utf-8")];
     let large = format!("{{\"tier\":\"{}\"}}", "x".repeat(256 * 1024));
-    let table: [(&[(&str, &str)], &str, StatusCode, &str); 8] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, StatusCode, &'a str);
+    let table: [Case<'_>; 8] = [
         (
             &[("content-type", "text/plain")],
             &large,

@@ -36,9 +36,8 @@ impl<S: Sync> FromRequest<S> for Fields {
         let (parts, body) = request.into_parts();
         let says_json = is_json(&parts.headers);
         // Also what will be refused is read, within bounds: a client that is still sending would not see the answer.
-        let bytes = match tokio::time::timeout(TIMEOUT, read(body)).await {
-            Ok(bytes) => bytes,
-            Err(_) => return Err(malformed("The body did not arrive in time.")),
+        let Ok(bytes) = tokio::time::timeout(TIMEOUT, read(body)).await else {
+            return Err(malformed("The body did not arrive in time."));
         };
         let says_json = says_json?;
         let Some(bytes) = bytes? else {

@@ -91,7 +91,7 @@ impl Feed {
         }
         self.seen = newest;
         let now = self.session.shown_status(self.gateway.sessions.now());
-        self.push(self.seen, "status", self.status(now));
+        self.push(self.seen, "status", &self.status(now));
         Ok(())
     }
 
@@ -172,14 +172,14 @@ impl Feed {
                 ..
             } => {
                 self.over = true;
-                self.push(entry.id, "ended", json!({ "reason": reason }));
+                self.push(entry.id, "ended", &json!({ "reason": reason }));
             }
-            What::Transition { to, .. } => self.push(entry.id, "status", self.status(to)),
-            What::Restarting => self.push(entry.id, "status", self.status(SessionStatus::Provisioning)),
-            What::Restarted => self.push(entry.id, "status", self.status(SessionStatus::Ready)),
+            What::Transition { to, .. } => self.push(entry.id, "status", &self.status(to)),
+            What::Restarting => self.push(entry.id, "status", &self.status(SessionStatus::Provisioning)),
+            What::Restarted => self.push(entry.id, "status", &self.status(SessionStatus::Ready)),
             What::Extended => {
                 let data = json!({ "expiresAt": instant(self.session.expires_at) });
-                self.push(entry.id, "extended", data);
+                self.push(entry.id, "extended", &data);
             }
             What::Updated => {
                 let selection = self.session.selection();
@@ -191,7 +191,7 @@ impl Feed {
                     "modules": modules,
                     "tier": self.session.tier,
                 });
-                self.push(entry.id, "features", data);
+                self.push(entry.id, "features", &data);
             }
         }
     }
@@ -205,8 +205,8 @@ impl Feed {
         })
     }
 
-    fn push(&mut self, id: i64, kind: &str, data: Value) {
-        self.ready.push_back(event(kind, &data).id(id.to_string()));
+    fn push(&mut self, id: i64, kind: &str, data: &Value) {
+        self.ready.push_back(event(kind, data).id(id.to_string()));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod body;
 mod catalog;
+pub mod docs;
 mod events;
 mod extract;
 mod sessions;
@@ -48,7 +49,7 @@ const fn route(method: &'static str, path: &'static str, span: &'static str) -> 
 }
 
 /// All routes of the gateway.
-pub const ROUTES: [Route; 9] = [
+pub const ROUTES: [Route; 11] = [
     route("POST", "/api/preview/sessions", "http.preview.sessions.create"),
     route("GET", "/api/preview/sessions/{token}", "http.preview.sessions.show"),
     route("PATCH", "/api/preview/sessions/{token}", "http.preview.sessions.update"),
@@ -78,6 +79,8 @@ pub const ROUTES: [Route; 9] = [
         "http.preview.events.follow",
     ),
     route("GET", "/api/preview/catalog", "http.preview.catalog.show"),
+    route("GET", "/api/preview/openapi.json", "http.preview.openapi.show"),
+    route("GET", "/api/preview/docs", "http.preview.docs.show"),
 ];
 
 /// The gateway's routes with everything around them.
@@ -98,6 +101,8 @@ pub fn routes(sessions: Sessions, config: config::Rest) -> Router {
         .route("/api/preview/sessions/{token}/restart", post(sessions::restart))
         .route("/api/preview/sessions/{token}/events", get(events::follow))
         .route("/api/preview/catalog", get(catalog::show))
+        .route("/api/preview/openapi.json", get(docs::document))
+        .route("/api/preview/docs", get(docs::page))
         .method_not_allowed_fallback(async || {
             Fault::new(codes::METHOD_NOT_ALLOWED, "This address does not have this method.")
         })
@@ -140,13 +145,12 @@ fn cors(config: &config::Rest) -> CorsLayer {
 async fn name(State(gateway): State<Gateway>, path: MatchedPath, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
-    let span = tracing::Span::current();
-    span.record("http.route", path.as_str());
+    tracing::Span::current().record("http.route", path.as_str());
     if let Some(route) = ROUTES
         .iter()
         .find(|route| route.path == path.as_str() && route.method == method.as_str())
     {
-        span.record("otel.name", route.span);
+        service::http::name(route.span);
     }
     let response = next.run(request).await;
     let label = format!("{method} {}", path.as_str());
