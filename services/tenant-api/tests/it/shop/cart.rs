@@ -8,7 +8,7 @@ use crate::harness::App;
 
 const CART: &str = "/api/v1/ecommerce/cart";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_visitors_cart_lives_by_its_token() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let visitor = app.visitor();
@@ -82,7 +82,7 @@ async fn a_visitors_cart_lives_by_its_token() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn only_active_products_in_stock_go_into_a_cart() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let add = async |sku: &str, quantity: i32| {
@@ -109,7 +109,7 @@ async fn only_active_products_in_stock_go_into_a_cart() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_others_change_shows_on_the_line_and_is_no_error() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let user = app.user().await?;
@@ -134,7 +134,7 @@ async fn what_others_change_shows_on_the_line_and_is_no_error() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn coupons_count_while_they_hold() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let user = app.user().await?;
@@ -178,7 +178,7 @@ async fn coupons_count_while_they_hold() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_visitors_cart_is_merged_at_sign_in() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let (lamp, mug) = (product(&app, "LAMP-001").await?, product(&app, "MUG-002").await?);
@@ -226,7 +226,7 @@ async fn a_visitors_cart_is_merged_at_sign_in() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cart_of_another_session_is_unknown_here() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let other = app.session(&["ecommerce"]).await?;

@@ -13,7 +13,7 @@ fn names(rows: &[Value]) -> Vec<&str> {
     rows.iter().filter_map(|row| row["name"].as_str()).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn visitors_see_active_products_and_staff_the_draft_too() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let (rows, page) = app.visitor().get(PRODUCTS).await?.list();
@@ -35,7 +35,7 @@ async fn visitors_see_active_products_and_staff_the_draft_too() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_product_is_found_by_id_and_by_slug_with_everything_that_belongs_to_it() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let by_slug = app.visitor().get(&format!("{PRODUCTS}/oak-desk-lamp")).await?.data(200);
@@ -62,7 +62,7 @@ async fn a_product_is_found_by_id_and_by_slug_with_everything_that_belongs_to_it
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_filter_sort_search_and_page() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let visitor = app.visitor();
@@ -115,7 +115,7 @@ async fn lists_filter_sort_search_and_page() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_wrong_field_is_named_at_once() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let body = json!({"name": " ", "price": 10, "stock": -1, "status": "sold", "categoryId": "x", "ratingCount": 5, "extra": true});
@@ -142,7 +142,7 @@ async fn every_wrong_field_is_named_at_once() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn staff_make_change_and_delete_a_product() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let staff = app.staff().await?;
@@ -223,7 +223,7 @@ async fn staff_make_change_and_delete_a_product() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn parallel_stock_changes_all_count_and_none_goes_below_zero() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let staff = app.staff().await?;
@@ -253,7 +253,7 @@ async fn parallel_stock_changes_all_count_and_none_goes_below_zero() -> Result<(
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn categories_have_two_levels_and_stay_while_they_are_used() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let staff = app.staff().await?;
@@ -288,7 +288,7 @@ async fn categories_have_two_levels_and_stay_while_they_are_used() -> Result<()>
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn pictures_are_images_at_most_eight_and_the_lowest_is_the_cover() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let staff = app.staff().await?;
@@ -323,7 +323,7 @@ async fn pictures_are_images_at_most_eight_and_the_lowest_is_the_cover() -> Resu
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_costs_few_statements_whatever_its_length() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let staff = app.staff().await?;

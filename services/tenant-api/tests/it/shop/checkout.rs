@@ -28,7 +28,7 @@ async fn state(session: &Session) -> Result<String> {
         .await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_checkout_makes_order_lines_movements_payment_customer_and_mail() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let user = app.user().await?;
@@ -104,7 +104,7 @@ async fn a_checkout_makes_order_lines_movements_payment_customer_and_mail() -> R
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_decline_leaves_nothing_but_the_failed_payment() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let user = app.user().await?;
@@ -135,7 +135,7 @@ async fn a_decline_leaves_nothing_but_the_failed_payment() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_checkout_that_would_surprise_is_refused_whole() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let user = app.user().await?;
@@ -185,7 +185,7 @@ async fn a_checkout_that_would_surprise_is_refused_whole() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_pieces_are_sold_once() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     app.sql("UPDATE ecommerce_products SET stock = 4 WHERE sku = 'LAMP-001'")
@@ -227,7 +227,7 @@ async fn the_last_pieces_are_sold_once() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn one_cart_checked_out_twice_at_once_gives_one_order() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let user = app.user().await?;
@@ -250,7 +250,7 @@ async fn one_cart_checked_out_twice_at_once_gives_one_order() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idempotency_key_gives_the_first_answer_again() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let user = app.user().await?;

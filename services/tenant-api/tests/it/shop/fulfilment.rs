@@ -20,7 +20,7 @@ fn path(order: &Value, step: &str) -> String {
     format!("{ORDERS}/{}/{step}", order["id"].as_str().unwrap_or_default())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_paid_on_delivery_is_paid_at_the_door() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let (staff, user) = (app.staff().await?, app.user().await?);
@@ -81,7 +81,7 @@ async fn an_order_paid_on_delivery_is_paid_at_the_door() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn parallel_cancels_put_stock_back_once_and_refund_once() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let spent = "SELECT total_spent || ' ' || orders_count FROM ecommerce_customers c JOIN users u ON u.id = c.user_id WHERE u.name = 'Aiko Tanabe'";
@@ -120,7 +120,7 @@ async fn parallel_cancels_put_stock_back_once_and_refund_once() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn people_see_the_orders_that_are_theirs_to_see() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     app.visitor().get(ORDERS).await?.error(401, "UNAUTHORIZED");
@@ -182,7 +182,7 @@ async fn people_see_the_orders_that_are_theirs_to_see() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_return_refunds_and_restocks_when_asked() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let staff = app.staff().await?;

@@ -10,7 +10,7 @@ use crate::harness::App;
 const REVIEWS: &str = "/api/v1/ecommerce/reviews";
 const SELLERS: &str = "/api/v1/ecommerce/sellers";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_products_rating_follows_its_published_reviews_also_at_once() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let bag = product(&app, "BAG-003").await?;
@@ -71,7 +71,7 @@ async fn a_products_rating_follows_its_published_reviews_also_at_once() -> Resul
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn only_published_reviews_and_own_ones_are_seen() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     assert_eq!(app.visitor().get(REVIEWS).await?.list().1.total, 9);
@@ -119,7 +119,7 @@ async fn only_published_reviews_and_own_ones_are_seen() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_seller_is_approved_sells_own_products_and_is_suspended() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let (admin, user) = (app.admin().await?, app.user().await?);
@@ -196,7 +196,7 @@ async fn a_seller_is_approved_sells_own_products_and_is_suspended() -> Result<()
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_seller_sees_what_was_earned_and_others_do_not() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let one = format!(
@@ -218,7 +218,7 @@ async fn a_seller_sees_what_was_earned_and_others_do_not() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn customers_are_for_staff_and_for_themselves() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let customers = "/api/v1/ecommerce/customers";
