@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod hang_up;
+mod operations;
 mod restart;
 mod story;
 mod studio;

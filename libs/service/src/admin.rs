@@ -40,16 +40,15 @@ pub fn routes(registry: Registry, ready: Ready, lifecycle: Lifecycle) -> Router 
         })
 }
 
-/// Serves routes on the private port until the process stops. It goes on answering while others drain.
+/// Serves routes on the private port until the process is gone: while others drain, `/readyz` says that it stops.
 ///
 /// # Errors
 /// When the address cannot be listened on.
 pub async fn serve(address: SocketAddr, routes: Router, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {
     let listener = listen("the private port", address).await?;
     let local = listener.local_addr()?;
-    let stopping = lifecycle.clone().stopping();
-    lifecycle.spawn(async move {
-        if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopping).await {
+    lifecycle.spawn_to_the_end(async move {
+        if let Err(error) = axum::serve(listener, routes).await {
             tracing::error!(%error, "the private port failed");
         }
     });

@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use opentelemetry::{global, propagation::Extractor};
+use opentelemetry::{global, propagation::Extractor, trace::TraceContextExt};
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -54,6 +54,14 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Names the present span after the route, once that is known. A span that was entered takes no other `otel.name`, so
+/// that its exported name is changed too.
+pub fn name(name: &str) {
+    let span = tracing::Span::current();
+    span.record("otel.name", name);
+    span.context().span().update_name(name.to_owned());
 }
 
 struct Headers<'a>(&'a HeaderMap);

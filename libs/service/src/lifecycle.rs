@@ -28,6 +28,18 @@ impl Lifecycle {
         self.tasks.spawn(task);
     }
 
+    /// Runs a task that the shutdown does not wait for: it goes on while others drain, and ends with the process.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what tells of the drain cannot be drained itself"
+    )]
+    pub fn spawn_to_the_end<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        tokio::spawn(task);
+    }
+
     /// Resolves when the process should stop.
     pub async fn stopping(self) {
         self.stop.cancelled().await;

@@ -95,13 +95,15 @@ impl Telemetry {
             LogFormat::Json => tracing_subscriber::fmt::layer()
                 .json()
                 .flatten_event(true)
-                .with_current_span(true)
-                .with_span_list(false)
+                // All spans around: what is logged in a step of a request carries the request's id and session.
+                .with_current_span(false)
+                .with_span_list(true)
                 .boxed(),
             LogFormat::Pretty => tracing_subscriber::fmt::layer().compact().boxed(),
         };
-        // The export's own traffic must not be traced, or each batch would make the next one.
-        let quiet = ",h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,opentelemetry=warn,sqlx=warn";
+        // The export's own traffic must not be traced, or each batch would make the next one. The databases' clients
+        // would log whole statements.
+        let quiet = ",h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,opentelemetry=warn,sqlx=warn,tokio_postgres=info";
         let filter = EnvFilter::try_new(format!("{}{quiet}", config.level))?;
         let otel = traces
             .as_ref()

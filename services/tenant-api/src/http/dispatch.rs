@@ -50,12 +50,9 @@ pub async fn serve(
     parameters: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Response {
-    let span = tracing::Span::current();
-    span.record(
-        "otel.name",
-        format_args!("http.{}.{}.{}", route.module, route.resource, route.operation).to_string(),
-    );
-    span.record("http.route", route.path.as_str());
+    let name = format!("http.{}.{}.{}", route.module, route.resource, route.operation);
+    service::http::name(&name);
+    tracing::Span::current().record("http.route", route.path.as_str());
     if let Some(measured) = request.extensions().get::<Measured>() {
         measured.name(&route);
     }

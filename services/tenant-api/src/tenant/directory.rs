@@ -33,7 +33,7 @@ pub type Client = TenantDirectoryClient<InterceptedService<Channel, Caller>>;
 /// How long the control plane may take for one look-up.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// How long it may take when an older answer is known.
-const IMPATIENCE: Duration = Duration::from_millis(300);
+const IMPATIENCE: Duration = Duration::from_secs(1);
 /// After a failed look-up, known answers serve for so long before the control plane is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Life of the answer that there is no such session.

@@ -23,6 +23,8 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 const MAX_AGE: Duration = Duration::from_secs(8 * 60);
 /// A connection that was idle for so long is tested before it is lent.
 const TEST_AFTER: Duration = Duration::from_secs(30);
+/// How long a probe waits for an answer: less than those who probe do.
+const PING: Duration = Duration::from_secs(1);
 /// How long a stop waits for lent connections: their requests had all the grace there was.
 const CLOSE: Duration = Duration::from_secs(1);
 /// Named statements kept on each connection; the application has some three hundred.
@@ -75,7 +77,10 @@ impl TenantPool {
     /// # Errors
     /// What it says instead.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        self.connections.acquire().await?.ping().await
+        let ping = async { self.connections.acquire().await?.ping().await };
+        tokio::time::timeout(PING, ping)
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Closes all connections; those that are still lent are given up after a moment.

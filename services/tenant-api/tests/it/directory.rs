@@ -102,7 +102,7 @@ impl Scene {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_first_requests_ask_once() -> Result<()> {
     let scene = Scene::new(LONG).await?;
     let token = scene.session();
@@ -118,7 +118,7 @@ async fn a_hundred_first_requests_ask_once() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_token_is_asked_for_once_until_the_answer_ages() -> Result<()> {
     let token = SessionToken::random()?.hash();
     let scene = Scene::new(LONG).await?;
@@ -136,7 +136,7 @@ async fn an_unknown_token_is_asked_for_once_until_the_answer_ages() -> Result<()
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_kept_for_its_life_and_not_longer() -> Result<()> {
     for (life, changes) in [(LONG, false), (SHORT, true)] {
         let scene = Scene::new(life).await?;
@@ -156,7 +156,7 @@ async fn an_answer_is_kept_for_its_life_and_not_longer() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn known_sessions_go_on_while_the_control_plane_is_away_and_others_are_asked_to_wait() -> Result<()> {
     let scene = Scene::new(SHORT).await?;
     let (known, new) = (scene.session(), scene.session());
@@ -182,7 +182,7 @@ async fn known_sessions_go_on_while_the_control_plane_is_away_and_others_are_ask
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_known_session_does_not_wait_for_a_hanging_control_plane_nor_outlive_its_end() -> Result<()> {
     let scene = Scene::new(SHORT).await?;
     let known = scene.session();
@@ -192,7 +192,11 @@ async fn a_known_session_does_not_wait_for_a_hanging_control_plane_nor_outlive_i
     eventually("it was asked in vain", async || {
         let started = Instant::now();
         assert_eq!(scene.generation(known).await, Some(1));
-        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+        assert!(
+            started.elapsed() < Duration::from_millis(1900),
+            "{:?}",
+            started.elapsed()
+        );
         scene.control_plane.resolved() > before
     })
     .await;
@@ -201,7 +205,7 @@ async fn a_known_session_does_not_wait_for_a_hanging_control_plane_nor_outlive_i
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_over_at_its_minute_whatever_is_cached() -> Result<()> {
     let scene = Scene::new(LONG).await?;
     let token = scene.session();
@@ -215,7 +219,7 @@ async fn a_session_is_over_at_its_minute_whatever_is_cached() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_invalidation_drops_one_answer_and_a_gap_drops_all() -> Result<()> {
     let mut scene = Scene::new(LONG).await?;
     scene.follow().await;
@@ -248,7 +252,7 @@ async fn an_invalidation_drops_one_answer_and_a_gap_drops_all() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_an_invalidation_overtook_is_not_kept() -> Result<()> {
     let scene = Scene::new(LONG).await?;
     let token = scene.session();
@@ -262,14 +266,16 @@ async fn an_answer_that_an_invalidation_overtook_is_not_kept() -> Result<()> {
     scene.control_plane.change_silently(token, |_| ());
     assert_eq!(scene.generation(token).await, Some(2));
 
-    // Nor is it served when the control plane goes away then.
-    scene.directory.forget(token).await;
+    // While the control plane is away the last answer serves, unless the database has contradicted it.
     scene.control_plane.be(Mood::Away);
+    scene.directory.forget(token).await;
+    assert_eq!(scene.generation(token).await, Some(2));
+    scene.directory.disown(token).await;
     assert!(scene.directory.find(token).await.is_err());
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_ended_session_is_refused_at_once_although_its_answer_is_cached() -> Result<()> {
     let app = App::builder()
         .set("TENANT_CACHE_TTL_SECONDS", "3600")
@@ -295,7 +301,7 @@ async fn an_ended_session_is_refused_at_once_although_its_answer_is_cached() -> 
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_on_a_fresh_schema_is_found_again_and_our_own_faults_are_not_blamed_on_it() -> Result<()> {
     let app = App::builder()
         .set("TENANT_CACHE_TTL_SECONDS", "3600")

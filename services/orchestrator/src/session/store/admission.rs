@@ -227,6 +227,7 @@ impl Store {
 }
 
 /// Runs one statement of a transaction that `open` begins, in one round trip.
+#[tracing::instrument(name = "db.transaction", skip_all, fields(otel.kind = "client"))]
 async fn locked(client: &Object, open: &str, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Trouble> {
     let statement = client.prepare_cached(sql).await?;
     // Polled in this order, so sent in this order, in one go.

@@ -1,0 +1,125 @@
+//! `/livez`, `/readyz`, `/metrics` of each process.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use devstack::stack::Service;
+use e2e::eventually;
+use testkit::{Api, Stack};
+
+const SERVICES: [Service; 3] = [Service::Orchestrator, Service::Provisioner, Service::TenantApi(0)];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_is_ready_while_its_database_answers_and_alive_all_the_time() -> Result<()> {
+    let mut stack = Stack::builder().private_postgres(&[]).start().await?;
+    stack.wait_for_pool(1).await?;
+    let private = SERVICES
+        .iter()
+        .map(|service| Ok(Api::new(&stack.processes().admin_url(*service)?)))
+        .collect::<Result<Vec<_>>>()?;
+    for stopped in [true, false] {
+        let mut cluster = stack.database().cluster().expect("a cluster of its own").lock().await;
+        tokio::task::block_in_place(|| {
+            if stopped {
+                cluster.stop();
+                Ok(())
+            } else {
+                cluster.start()
+            }
+        })?;
+        drop(cluster);
+        for api in &private {
+            let wanted = if stopped { 503 } else { 200 };
+            eventually(
+                "the readiness follows the database",
+                Duration::from_secs(30),
+                async || {
+                    assert_eq!(api.get("/livez").await?.status(), 200);
+                    Ok(api.get("/readyz").await?.status() == wanted)
+                },
+            )
+            .await?;
+            let told = api.get("/readyz").await?.answer.text();
+            assert!(!told.contains("password") && !told.contains("postgresql://"), "{told}");
+        }
+    }
+    for service in SERVICES {
+        stack.processes().process(service)?.require_alive()?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_tell_what_was_done_and_for_nobody_in_particular() -> Result<()> {
+    let mut stack = Stack::builder().start().await?;
+    stack.wait_for_pool(1).await?;
+    let session = stack.session(&["ecommerce"]).await?;
+    let token = session["sessionToken"].as_str().unwrap_or_default();
+    let api = stack.tenant(0).session(token);
+    for _ in 0..3 {
+        api.get("/api/v1/ecommerce/products").await?.data(200);
+    }
+    api.get("/api/v1/ecommerce/products/nothing-of-the-kind")
+        .await?
+        .error(404, "NOT_FOUND");
+    stack
+        .tenant(0)
+        .get("/api/v1/config")
+        .await?
+        .error(401, "SESSION_REQUIRED");
+
+    let mut all = String::new();
+    for service in SERVICES {
+        let private = Api::new(&stack.processes().admin_url(service)?);
+        let reply = private.get("/metrics").await?;
+        assert_eq!(reply.status(), 200);
+        assert!(reply.header("content-type").starts_with("text/plain"));
+        all.push_str(&reply.answer.text());
+    }
+    for (metric, labels, least) in [
+        (
+            "tenant_api_request_duration_seconds_count",
+            &[
+                "module=\"ecommerce\"",
+                "resource=\"products\"",
+                "operation=\"list\"",
+                "status=\"2xx\"",
+            ][..],
+            3.0,
+        ),
+        (
+            "tenant_api_request_duration_seconds_count",
+            &["resource=\"products\"", "status=\"4xx\""],
+            1.0,
+        ),
+        (
+            "tenant_api_request_duration_seconds_count",
+            &["module=\"\"", "status=\"4xx\""],
+            1.0,
+        ),
+        ("tenant_api_directory_lookups_total", &["source=\"miss\""], 1.0),
+        ("tenant_api_directory_lookups_total", &["source=\"hit\""], 1.0),
+        ("tenant_api_db_connections", &["state=\"idle\""], 1.0),
+        ("tenant_api_transaction_statements_count", &[], 4.0),
+        ("session_creation_seconds_count", &["outcome=\"ready\""], 1.0),
+        ("provisioner_provisioned_total", &["from=\"warm\""], 1.0),
+    ] {
+        let value = all
+            .lines()
+            .filter(|line| line.starts_with(metric) && labels.iter().all(|label| line.contains(label)))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum::<f64>();
+        assert!(value >= least, "{metric} {labels:?} is {value}:\n{all}");
+    }
+    assert!(
+        all.lines()
+            .any(|line| line.starts_with("tenant_api_requests_in_flight")),
+        "{all}"
+    );
+    let id = session["id"].as_str().unwrap_or_default();
+    assert!(
+        !all.contains(token) && !all.contains(id) && !all.contains(&id.replace('-', "")),
+        "{all}"
+    );
+    Ok(())
+}
