@@ -11,7 +11,7 @@ fn figure<'a>(block: &'a Value, key: &str) -> &'a Value {
     &figure.unwrap_or_else(|| panic!("no figure {key}"))["value"]
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_dashboard_agrees_with_the_lists() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     app.user()
@@ -92,7 +92,7 @@ async fn the_dashboard_agrees_with_the_lists() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn days_of_charts_follow_the_zone_of_the_session() -> Result<()> {
     let app = App::start(&[]).await?;
     let staff = app.staff().await?;
@@ -108,7 +108,7 @@ async fn days_of_charts_follow_the_zone_of_the_session() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn usage_counts_every_table_in_one_statement() -> Result<()> {
     let app = App::builder()
         .set("MAX_ROWS_PER_TABLE", "500")
@@ -138,7 +138,7 @@ async fn usage_counts_every_table_in_one_statement() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn admins_read_the_audit_log() -> Result<()> {
     let app = App::start(&[]).await?;
     let (staff, admin) = (app.staff().await?, app.admin().await?);

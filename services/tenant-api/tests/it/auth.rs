@@ -35,7 +35,7 @@ async fn refresh(api: &Api, token: &str) -> Result<Reply> {
     api.post(REFRESH, &json!({"refreshToken": token})).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_registers_is_signed_in_and_welcomed() -> Result<()> {
     let app = App::start(&[]).await?;
     let body = json!({"email": "New.Person@Example.org", "password": " pass word 1 ", "name": "  New Person "});
@@ -74,7 +74,7 @@ async fn whoever_registers_is_signed_in_and_welcomed() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_registration_is_checked_field_by_field() -> Result<()> {
     let app = App::start(&[]).await?;
     let post = |body: Value| {
@@ -100,7 +100,7 @@ async fn a_registration_is_checked_field_by_field() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_registrations_with_one_address_one_wins() -> Result<()> {
     let app = App::start(&[]).await?;
     let body = json!({"email": "twin@example.org", "password": "abcdefg1", "name": "Twin"});
@@ -116,7 +116,7 @@ async fn of_two_registrations_with_one_address_one_wins() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn cookies_sign_in_as_well_as_a_bearer_and_are_narrow() -> Result<()> {
     let app = App::start(&[]).await?;
     let reply = login(app.visitor(), AIKO, PASSWORD).await?;
@@ -171,7 +171,7 @@ async fn cookies_sign_in_as_well_as_a_bearer_and_are_narrow() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_another_session_are_worth_nothing() -> Result<()> {
     let app = App::start(&[]).await?;
     let other = app.session(&[]).await?;
@@ -189,7 +189,7 @@ async fn tokens_of_another_session_are_worth_nothing() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn five_wrong_passwords_block_the_right_one_for_a_quarter_of_an_hour() -> Result<()> {
     let app = App::builder().manual_clock().start(&[]).await?;
     for _ in 0..5 {
@@ -225,7 +225,7 @@ async fn five_wrong_passwords_block_the_right_one_for_a_quarter_of_an_hour() -> 
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn guesses_side_by_side_are_counted_like_guesses_one_by_one() -> Result<()> {
     let app = App::start(&[]).await?;
     let mut guesses: Vec<&str> = vec!["wrong"; 12];
@@ -241,7 +241,7 @@ async fn guesses_side_by_side_are_counted_like_guesses_one_by_one() -> Result<()
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn many_may_sign_in_at_once_on_one_connection() -> Result<()> {
     let app = App::builder().pool(1).start(&[]).await?;
     let replies = join_all((0..12).map(|_| login(app.visitor(), AIKO, PASSWORD))).await;
@@ -251,7 +251,7 @@ async fn many_may_sign_in_at_once_on_one_connection() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn unknown_addresses_are_told_like_wrong_passwords() -> Result<()> {
     let app = App::start(&[]).await?;
     let unknown = login(app.visitor(), "nobody@preview.local", PASSWORD)
@@ -272,7 +272,7 @@ async fn unknown_addresses_are_told_like_wrong_passwords() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_token_works_once_and_the_sign_in_goes_on() -> Result<()> {
     let app = App::builder().manual_clock().start(&[]).await?;
     let first = login(app.visitor(), AIKO, PASSWORD).await?.data(200);
@@ -300,7 +300,7 @@ async fn a_refresh_token_works_once_and_the_sign_in_goes_on() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_access_token_lasts_fifteen_minutes() -> Result<()> {
     let app = App::builder().manual_clock().start(&[]).await?;
     let data = login(app.visitor(), AIKO, PASSWORD).await?.data(200);
@@ -313,7 +313,7 @@ async fn an_access_token_lasts_fifteen_minutes() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_refreshes_at_once_one_wins_and_stays_signed_in() -> Result<()> {
     let app = App::start(&[]).await?;
     let data = login(app.visitor(), AIKO, PASSWORD).await?.data(200);
@@ -330,7 +330,7 @@ async fn of_two_refreshes_at_once_one_wins_and_stays_signed_in() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disabled_account_cannot_refresh_and_its_tokens_stop() -> Result<()> {
     let app = App::start(&[]).await?;
     let data = login(app.visitor(), AIKO, PASSWORD).await?.data(200);
@@ -348,7 +348,7 @@ async fn a_disabled_account_cannot_refresh_and_its_tokens_stop() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn logout_ends_the_sign_in_at_once_and_is_fine_with_nobody() -> Result<()> {
     let app = App::start(&[]).await?;
     let data = login(app.visitor(), AIKO, PASSWORD).await?.data(200);
@@ -376,7 +376,7 @@ async fn logout_ends_the_sign_in_at_once_and_is_fine_with_nobody() -> Result<()>
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn one_changes_ones_own_account_by_version() -> Result<()> {
     let app = App::start(&[]).await?;
     let api = app.user().await?;
@@ -401,7 +401,7 @@ async fn one_changes_ones_own_account_by_version() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_password_signs_all_other_devices_out() -> Result<()> {
     let app = App::start(&[]).await?;
     let (here, there) = (app.user().await?, app.user().await?);
@@ -445,7 +445,7 @@ async fn reset_link(app: &App) -> Result<String> {
         .to_owned())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_password_is_replaced_once_over_a_link() -> Result<()> {
     let app = App::builder().manual_clock().start(&[]).await?;
     let device = app.user().await?;
@@ -491,7 +491,7 @@ async fn a_forgotten_password_is_replaced_once_over_a_link() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn devices_are_listed_and_ended_one_by_one() -> Result<()> {
     let app = App::start(&[]).await?;
     let data = login(app.visitor(), AIKO, PASSWORD).await?.data(200);
@@ -525,7 +525,7 @@ async fn devices_are_listed_and_ended_one_by_one() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_seller_sees_the_role_and_no_request_of_sign_in_is_chatty() -> Result<()> {
     let app = App::start(&[]).await?;
     let cost = async |what: &str, request: Value, api: &Api| -> Result<u64> {
@@ -542,7 +542,7 @@ async fn a_seller_sees_the_role_and_no_request_of_sign_in_is_chatty() -> Result<
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_journal_of_sign_ins_forgets_used_tokens_first() -> Result<()> {
     let app = App::builder().set("MAX_ROWS_PER_TABLE", "10").start(&[]).await?;
     let data = login(app.visitor(), AIKO, PASSWORD).await?.data(200);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::App;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn no_request_of_the_core_is_chatty() -> Result<()> {
     let app = App::start(&[]).await?;
     let (admin, staff, aiko) = (app.admin().await?, app.staff().await?, app.user().await?);

@@ -15,7 +15,7 @@ fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_default().to_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn visitors_see_published_questions_only() -> Result<()> {
     let app = App::start(&[]).await?;
     let staff = app.staff().await?;
@@ -36,7 +36,7 @@ async fn visitors_see_published_questions_only() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn announcements_run_for_their_audience_and_pinned_ones_lead() -> Result<()> {
     let app = App::builder().manual_clock().start(&[]).await?;
     let (staff, user, visitor) = (app.staff().await?, app.user().await?, app.visitor());
@@ -106,7 +106,7 @@ async fn announcements_run_for_their_audience_and_pinned_ones_lead() -> Result<(
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn each_change_of_a_page_is_kept_and_can_be_brought_back() -> Result<()> {
     let app = App::start(&[]).await?;
     let staff = app.staff().await?;
@@ -170,7 +170,7 @@ async fn each_change_of_a_page_is_kept_and_can_be_brought_back() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_contact_message_is_confirmed_announced_and_answered_once() -> Result<()> {
     let app = App::start(&[]).await?;
     app.sql("DELETE FROM emails; DELETE FROM notifications").await?;
@@ -241,7 +241,7 @@ async fn a_contact_message_is_confirmed_announced_and_answered_once() -> Result<
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_contact_messages_a_minute_are_enough() -> Result<()> {
     let app = App::start(&[]).await?;
     let body = json!({"name": "Eve", "email": "eve@example.org", "subject": "Hi", "message": "0123456789"});

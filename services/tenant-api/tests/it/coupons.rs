@@ -7,7 +7,7 @@ use crate::harness::App;
 
 const COUPONS: &str = "/api/v1/coupons";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn staff_make_and_change_coupons_within_their_rules() -> Result<()> {
     let app = App::start(&[]).await?;
     let (staff, admin) = (app.staff().await?, app.admin().await?);
@@ -78,7 +78,7 @@ async fn staff_make_and_change_coupons_within_their_rules() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_used_coupon_stays_and_shows_its_redemptions() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let (staff, admin) = (app.staff().await?, app.admin().await?);
@@ -109,7 +109,7 @@ async fn a_used_coupon_stays_and_shows_its_redemptions() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn validate_tells_the_discount_or_why_there_is_none() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let user = app.user().await?;

@@ -39,7 +39,7 @@ async fn injected(session: &Session, sql: &str) -> Result<Vec<sea_orm::QueryResu
 
 const DENIED: &str = "42501";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_statement_in_one_sessions_transaction_reaches_no_other_session() -> Result<()> {
     let app = App::start(&[]).await?;
     let other = app.session(&[]).await?;
@@ -97,7 +97,7 @@ async fn a_statement_in_one_sessions_transaction_reaches_no_other_session() -> R
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_login_is_let_out_of_its_cage_by_no_statement() -> Result<()> {
     let app = App::start(&[]).await?;
     let database = app.database();

@@ -3,16 +3,15 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 use testkit::Api;
-use tokio::task::JoinSet;
 
 use crate::{
     harness::{App, Session},
-    shop::{address, product},
+    shop::address,
 };
 
 const CART: &str = "/api/v1/ecommerce/cart";
 
-/// A buyer with a lamp in the cart.
+/// A buyer with one piece of a product in the cart, each of another one: nobody waits for somebody else's stock.
 async fn buyer(app: &Session, n: usize, coupon: Option<&str>) -> Result<Api> {
     let email = format!("buyer-{n}@preview.local");
     app.sql(&format!(
@@ -20,12 +19,15 @@ async fn buyer(app: &Session, n: usize, coupon: Option<&str>) -> Result<Api> {
     ))
     .await?;
     let buyer = app.sign_in(&email).await?;
-    fill(app, &buyer, coupon).await?;
+    fill(app, &buyer, n, coupon).await?;
     Ok(buyer)
 }
 
-async fn fill(app: &Session, buyer: &Api, coupon: Option<&str>) -> Result<()> {
-    let line = json!({"productId": product(app, "LAMP-001").await?, "quantity": 1});
+async fn fill(app: &Session, buyer: &Api, n: usize, coupon: Option<&str>) -> Result<()> {
+    let product = format!(
+        "SELECT id FROM ecommerce_products WHERE status = 'active' AND stock > 0 ORDER BY sku LIMIT 1 OFFSET {n}"
+    );
+    let line = json!({"productId": app.value(&product).await?, "quantity": 1});
     buyer.post(&format!("{CART}/items"), &line).await?.data(201);
     if let Some(code) = coupon {
         buyer
@@ -41,19 +43,15 @@ fn order() -> Value {
 }
 
 /// Checks out all carts at once; the codes of the answers, sorted.
-async fn rush(buyers: Vec<Api>) -> Result<Vec<String>> {
-    let mut calls = JoinSet::new();
-    for buyer in buyers {
-        calls.spawn(async move {
-            let reply = buyer.post(&format!("{CART}/checkout"), &order()).await?;
-            let body = reply.answer.json();
-            let word = body["error"]["details"][0]["message"]
-                .as_str()
-                .or(body["error"]["code"].as_str());
-            anyhow::Ok(word.unwrap_or("sold").to_owned())
-        });
-    }
-    let mut words = calls.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
+async fn rush(app: &Session, buyers: Vec<Api>) -> Result<Vec<String>> {
+    let buy = |buyer: Api| async move {
+        let reply = buyer.post(&format!("{CART}/checkout"), &order()).await?;
+        let body = reply.answer.json();
+        let error = &body["error"];
+        let word = error["details"][0]["message"].as_str().or(error["code"].as_str());
+        Ok(word.unwrap_or("sold").to_owned())
+    };
+    let mut words = app.race(buyers.into_iter().map(buy)).await?;
     words.sort_unstable();
     Ok(words)
 }
@@ -62,21 +60,21 @@ fn count(words: &[String], word: &str) -> usize {
     words.iter().filter(|found| *found == word).count()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn numbers_are_given_once_and_without_gaps() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let mut buyers = Vec::new();
     for n in 0..10 {
         buyers.push(buyer(&app, n, None).await?);
     }
-    assert_eq!(count(&rush(buyers).await?, "sold"), 10);
+    assert_eq!(count(&rush(&app, buyers).await?, "sold"), 10);
     let numbers = "SELECT string_agg(number, ' ' ORDER BY number) FROM orders WHERE number > 'ORD-1012'";
     let wanted: Vec<String> = (1013..1023).map(|n| format!("ORD-{n}")).collect();
     assert_eq!(app.value(numbers).await?, wanted.join(" "));
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_coupon_is_never_used_more_often_than_allowed() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     app.sql("INSERT INTO coupons (id, code, kind, value, max_uses) VALUES (gen_random_uuid(), 'THREE', 'fixed', 5, 3)")
@@ -85,7 +83,7 @@ async fn a_coupon_is_never_used_more_often_than_allowed() -> Result<()> {
     for n in 0..9 {
         buyers.push(buyer(&app, n, Some("three")).await?);
     }
-    let words = rush(buyers).await?;
+    let words = rush(&app, buyers).await?;
     assert_eq!((count(&words, "sold"), count(&words, "used_up")), (3, 6), "{words:?}");
     let uses = "SELECT used_count || ' ' || (SELECT count(*) FROM coupon_redemptions r WHERE r.coupon_id = c.id) || ' ' ||
                 (SELECT count(*) FROM orders o WHERE o.coupon_code = 'THREE' AND o.discount = 5) FROM coupons c WHERE code = 'THREE'";
@@ -93,14 +91,14 @@ async fn a_coupon_is_never_used_more_often_than_allowed() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn one_buyer_takes_no_more_uses_than_one_may() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     app.sql("INSERT INTO coupons (id, code, kind, value, per_user_limit) VALUES (gen_random_uuid(), 'ONCE', 'percent', 10, 1)").await?;
     let one = buyer(&app, 1, Some("ONCE")).await?;
     let path = format!("{CART}/checkout");
     let bought = one.post(&path, &order()).await?.data(201);
-    fill(&app, &one, None).await?;
+    fill(&app, &one, 1, None).await?;
     let refused = one
         .put(&format!("{CART}/coupon"), &json!({"code": "once"}))
         .await?
@@ -121,7 +119,7 @@ async fn one_buyer_takes_no_more_uses_than_one_may() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_purchase_for_nothing_is_paid_at_once_without_an_intent() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     app.sql(
@@ -162,7 +160,7 @@ async fn a_purchase_for_nothing_is_paid_at_once_without_an_intent() -> Result<()
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_row_limit_holds_for_purchases_at_once() -> Result<()> {
     let app = App::builder()
         .set("MAX_ROWS_PER_TABLE", "40")
@@ -175,7 +173,7 @@ async fn the_row_limit_holds_for_purchases_at_once() -> Result<()> {
     for n in 0..6 {
         buyers.push(buyer(&app, n, None).await?);
     }
-    let words = rush(buyers).await?;
+    let words = rush(&app, buyers).await?;
     assert_eq!(
         (count(&words, "sold"), count(&words, "ROW_LIMIT_REACHED")),
         (3, 3),

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use testkit::Api;
 
 use crate::harness::{App, Session};
 
@@ -33,7 +33,7 @@ async fn uses(app: &Session) -> Result<String> {
 
 const AIKO: &str = "aiko.tanabe@preview.local";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn everybody_sees_own_orders_and_staff_see_all_on_another_page() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let (user, staff) = (app.user().await?, app.staff().await?);
@@ -118,7 +118,7 @@ async fn everybody_sees_own_orders_and_staff_see_all_on_another_page() -> Result
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pending_order_is_paid_by_card_once() -> Result<()> {
     let app = App::start(&[]).await?;
     let user = app.user().await?;
@@ -179,16 +179,12 @@ async fn a_pending_order_is_paid_by_card_once() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn parallel_payments_of_an_order_charge_once() -> Result<()> {
     let app = App::start(&[]).await?;
     let user = app.user().await?;
     let path = format!("/api/v1/orders/{}/pay", pending(&app, AIKO).await?);
-    let statuses = at_once(6, || {
-        let (user, path) = (user.clone(), path.clone());
-        async move { Ok(user.post(&path, &json!({})).await?.status().as_u16()) }
-    })
-    .await?;
+    let (statuses, _) = at_once(&app, 6, &user, &path, &json!({})).await?;
     assert_eq!(statuses, [200, 409, 409, 409, 409, 409]);
     assert_eq!(
         app.value("SELECT count(*) FROM payments WHERE status = 'succeeded'")
@@ -198,7 +194,7 @@ async fn parallel_payments_of_an_order_charge_once() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn cancelling_gives_the_coupon_back_once() -> Result<()> {
     let app = App::start(&[]).await?;
     let (user, staff) = (app.user().await?, app.staff().await?);
@@ -209,11 +205,7 @@ async fn cancelling_gives_the_coupon_back_once() -> Result<()> {
         .post(&path, &json!({}))
         .await?
         .error(404, "NOT_FOUND");
-    let statuses = at_once(4, || {
-        let (user, path) = (user.clone(), path.clone());
-        async move { Ok(user.post(&path, &json!({})).await?.status().as_u16()) }
-    })
-    .await?;
+    let (statuses, _) = at_once(&app, 4, &user, &path, &json!({})).await?;
     assert_eq!(statuses, [200, 409, 409, 409]);
     assert_eq!(uses(&app).await?, "0/0");
 
@@ -238,7 +230,7 @@ async fn cancelling_gives_the_coupon_back_once() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn staff_mark_paid_and_refund_in_parts() -> Result<()> {
     let app = App::start(&[]).await?;
     let (user, staff) = (app.user().await?, app.staff().await?);
@@ -323,24 +315,18 @@ async fn staff_mark_paid_and_refund_in_parts() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn parallel_refunds_never_exceed_the_total() -> Result<()> {
     let app = App::start(&[]).await?;
     let staff = app.staff().await?;
     let path = format!("/api/v1/admin/orders/{}", pending(&app, AIKO).await?);
     staff.post(&format!("{path}/mark-paid"), &json!({})).await?.data(200);
-    let statuses = at_once(8, || {
-        let (staff, path) = (staff.clone(), format!("{path}/refund"));
-        async move {
-            Ok(staff
-                .post(&path, &json!({"amount": "50", "reason": "race"}))
-                .await?
-                .status()
-                .as_u16())
-        }
-    })
-    .await?;
-    assert_eq!(statuses, [200, 200, 422, 422, 422, 422, 422, 422]);
+    let body = json!({"amount": "50", "reason": "race"});
+    let (statuses, fields) = at_once(&app, 8, &staff, &format!("{path}/refund"), &body).await?;
+    assert_eq!(
+        (statuses.as_slice(), fields),
+        (&[200, 200, 422, 422, 422, 422, 422, 422][..], vec!["amount".to_owned()])
+    );
     let order: Value = staff.get(&path).await?.data(200);
     assert_eq!(
         (&order["refundedTotal"], order["refunds"].as_array().unwrap().len()),
@@ -349,7 +335,7 @@ async fn parallel_refunds_never_exceed_the_total() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_shop_undoes_its_side_when_its_order_is_cancelled() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let staff = app.staff().await?;
@@ -392,7 +378,7 @@ async fn the_shop_undoes_its_side_when_its_order_is_cancelled() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn money_that_moves_later_shows_in_the_shops_customer_record() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let staff = app.staff().await?;
@@ -423,17 +409,20 @@ async fn money_that_moves_later_shows_in_the_shops_customer_record() -> Result<(
     Ok(())
 }
 
-/// Runs as many calls at once and sorts their statuses.
-async fn at_once<F, R>(times: usize, call: F) -> Result<Vec<u16>>
-where
-    F: Fn() -> R,
-    R: Future<Output = Result<u16>> + Send + 'static,
-{
-    let mut calls = JoinSet::new();
-    for _ in 0..times {
-        calls.spawn(call());
-    }
-    let mut statuses = calls.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
+/// Runs a call so often at the same time; the statuses, sorted, and the one field that refusals of the form name.
+async fn at_once(app: &Session, times: usize, api: &Api, path: &str, body: &Value) -> Result<(Vec<u16>, Vec<String>)> {
+    let call = || {
+        let (api, path, body) = (api.clone(), path.to_owned(), body.clone());
+        async move { api.post(&path, &body).await }
+    };
+    let replies = app.race((0..times).map(|_| call())).await?;
+    let mut statuses: Vec<u16> = replies.iter().map(|reply| reply.status().as_u16()).collect();
     statuses.sort_unstable();
-    Ok(statuses)
+    let mut fields: Vec<String> = replies
+        .iter()
+        .filter(|reply| reply.status() == 422)
+        .flat_map(testkit::Reply::invalid_fields)
+        .collect();
+    fields.dedup();
+    Ok((statuses, fields))
 }

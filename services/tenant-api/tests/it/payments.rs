@@ -3,7 +3,6 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 use testkit::Api;
-use tokio::task::JoinSet;
 
 use crate::harness::App;
 
@@ -21,7 +20,7 @@ async fn intent(api: &Api) -> Result<String> {
     Ok(made["id"].as_str().unwrap_or_default().to_owned())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_intent_is_made_seen_and_paid() -> Result<()> {
     let app = App::start(&[]).await?;
     let user = app.user().await?;
@@ -69,7 +68,7 @@ async fn an_intent_is_made_seen_and_paid() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn amounts_and_cards_are_checked_before_anything_happens() -> Result<()> {
     let app = App::start(&[]).await?;
     let user = app.user().await?;
@@ -111,7 +110,7 @@ async fn amounts_and_cards_are_checked_before_anything_happens() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_declined_intent_may_be_tried_again_and_cancelled() -> Result<()> {
     let app = App::start(&[]).await?;
     let user = app.user().await?;
@@ -156,7 +155,7 @@ async fn a_declined_intent_may_be_tried_again_and_cancelled() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn only_the_owner_and_admins_act_on_an_intent_and_not_on_that_of_an_order() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let path = format!("{INTENTS}/{}/confirm", intent(&app.user().await?).await?);
@@ -194,17 +193,16 @@ async fn only_the_owner_and_admins_act_on_an_intent_and_not_on_that_of_an_order(
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn parallel_confirms_charge_once() -> Result<()> {
     let app = App::start(&[]).await?;
     let user = app.user().await?;
     let path = format!("{INTENTS}/{}/confirm", intent(&user).await?);
-    let mut calls = JoinSet::new();
-    for _ in 0..8 {
+    let confirm = || {
         let (user, path) = (user.clone(), path.clone());
-        calls.spawn(async move { user.post(&path, &json!({})).await.map(|reply| reply.status().as_u16()) });
-    }
-    let mut statuses = calls.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
+        async move { Ok(user.post(&path, &json!({})).await?.status().as_u16()) }
+    };
+    let mut statuses = app.race((0..8).map(|_| confirm())).await?;
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409, 409, 409, 409, 409, 409, 409]);
     Ok(())

@@ -15,7 +15,7 @@ fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_default().to_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_admin_creates_an_account_and_its_holder_chooses_the_password() -> Result<()> {
     let app = App::start(&[]).await?;
     let admin = app.admin().await?;
@@ -49,7 +49,7 @@ async fn an_admin_creates_an_account_and_its_holder_chooses_the_password() -> Re
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn who_sees_which_account() -> Result<()> {
     let app = App::start(&[]).await?;
     let (aiko, staff) = (app.user().await?, app.staff().await?);
@@ -73,7 +73,7 @@ async fn who_sees_which_account() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_directory_shows_cards_of_active_people_by_name() -> Result<()> {
     let app = App::start(&[]).await?;
     app.sql("UPDATE users SET status = 'disabled' WHERE name LIKE 'Lena%'")
@@ -104,7 +104,7 @@ async fn the_directory_shows_cards_of_active_people_by_name() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_role_counts_at_once_and_its_holder_is_told() -> Result<()> {
     let app = App::start(&[]).await?;
     let (admin, aiko) = (app.admin().await?, app.user().await?);
@@ -124,7 +124,7 @@ async fn a_changed_role_counts_at_once_and_its_holder_is_told() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn there_is_always_an_active_admin() -> Result<()> {
     let app = App::start(&[]).await?;
     let admin = app.admin().await?;
@@ -163,7 +163,7 @@ async fn there_is_always_an_active_admin() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_others_refer_to_is_kept_or_let_go_by_the_tables_rules() -> Result<()> {
     let app = App::start(&[]).await?;
     let lena = app.user_id("lena.brandt@preview.local").await?;
@@ -186,7 +186,7 @@ fn address(city: &str, is_default: bool) -> Value {
     json!({"recipient": "Aiko", "line1": "1 Street", "city": city, "postalCode": "1", "country": "US", "isDefault": is_default})
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_book_has_one_default_and_ten_addresses_at_most() -> Result<()> {
     let app = App::start(&[]).await?;
     app.sql("DELETE FROM user_addresses").await?;
@@ -228,7 +228,7 @@ async fn an_address_book_has_one_default_and_ten_addresses_at_most() -> Result<(
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn notifications_are_read_by_their_owner_only() -> Result<()> {
     let app = App::start(&[]).await?;
     let (mira, admin) = (app.staff().await?, app.admin().await?);

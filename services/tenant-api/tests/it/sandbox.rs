@@ -38,7 +38,7 @@ async fn upload(api: &Api, content: &[u8]) -> Result<Reply> {
     send(api, &[("file", Some("picture.png"), content)]).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_mailbox_is_open_to_every_visitor() -> Result<()> {
     let app = App::start(&[]).await?;
     let api = app.visitor();
@@ -61,7 +61,7 @@ async fn the_mailbox_is_open_to_every_visitor() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn operators_read_a_mailbox_on_the_private_port_with_the_secret_only() -> Result<()> {
     let app = App::start(&[]).await?;
     let other = app.session(&[]).await?;
@@ -95,7 +95,7 @@ async fn operators_read_a_mailbox_on_the_private_port_with_the_secret_only() -> 
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_mailbox_drops_its_oldest_mails_exactly_at_the_limit() -> Result<()> {
     let app = App::builder().set("MAX_ROWS_PER_TABLE", "10").start(&[]).await?;
     app.sql("DELETE FROM emails").await?;
@@ -118,7 +118,7 @@ async fn a_full_mailbox_drops_its_oldest_mails_exactly_at_the_limit() -> Result<
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_uploaded_file_is_shown_under_an_address_without_headers() -> Result<()> {
     let app = App::start(&[]).await?;
     let api = app.user().await?;
@@ -161,7 +161,7 @@ async fn an_uploaded_file_is_shown_under_an_address_without_headers() -> Result<
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn only_accepted_types_and_sizes_are_taken() -> Result<()> {
     let app = App::start(&[]).await?;
     let api = app.user().await?;
@@ -204,7 +204,7 @@ async fn only_accepted_types_and_sizes_are_taken() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_quota_of_a_session_holds_when_files_arrive_at_once() -> Result<()> {
     let app = App::builder()
         .set("MAX_UPLOAD_BYTES_PER_SESSION", "100000")
@@ -226,7 +226,7 @@ async fn the_quota_of_a_session_holds_when_files_arrive_at_once() -> Result<()> 
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn files_are_changed_by_their_owner_and_staff() -> Result<()> {
     let app = App::start(&[]).await?;
     let (aiko, noah, staff) = (app.user().await?, app.other_user().await?, app.staff().await?);

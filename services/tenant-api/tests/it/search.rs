@@ -15,7 +15,7 @@ fn names(groups: &[Value]) -> Vec<&str> {
     groups.iter().filter_map(|group| group["resource"].as_str()).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn only_rows_that_the_caller_may_see_are_found() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let (user, staff) = (app.user().await?, app.staff().await?);
@@ -44,7 +44,7 @@ async fn only_rows_that_the_caller_may_see_are_found() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn titles_come_first_then_the_newest() -> Result<()> {
     let app = App::start(&[]).await?;
     app.sql(
@@ -72,7 +72,7 @@ async fn titles_come_first_then_the_newest() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn modules_are_narrowed_by_name_and_by_feature() -> Result<()> {
     let app = App::start(&["ecommerce.products"]).await?;
     let user = app.user().await?;

@@ -7,7 +7,7 @@ use crate::harness::App;
 
 const SETTINGS: &str = "/api/v1/settings";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn visitors_read_public_settings_and_staff_all_of_granted_modules() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let public = app.visitor().get(SETTINGS).await?.data(200);
@@ -25,7 +25,7 @@ async fn visitors_read_public_settings_and_staff_all_of_granted_modules() -> Res
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_takes_effect_at_once_and_null_brings_the_preset_back() -> Result<()> {
     let app = App::start(&[]).await?;
     let admin = app.admin().await?;
@@ -52,7 +52,7 @@ async fn a_change_takes_effect_at_once_and_null_brings_the_preset_back() -> Resu
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn one_bad_setting_refuses_all() -> Result<()> {
     let app = App::start(&[]).await?;
     let bad = json!({"settings": {
@@ -85,7 +85,7 @@ async fn one_bad_setting_refuses_all() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_names_what_the_session_has() -> Result<()> {
     let app = App::start(&["ecommerce.cart", "payments.oneTime"]).await?;
     let config = app.visitor().get("/api/v1/config").await?.data(200);

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::harness::App;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_served_and_knows_only_its_own_people() -> Result<()> {
     let app = App::start(&[]).await?;
     app.bare().get("/health").await?.data(200);

@@ -150,7 +150,7 @@ async fn clients_that_vanish_at_any_point_leave_nothing_behind() -> Result<()> {
     require_health(&app, 4).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_committed_is_not_there_after_an_error_or_a_panic() -> Result<()> {
     let app = App::builder().pool(2).start(&[]).await?;
     marks(&app).await?;
@@ -182,7 +182,7 @@ async fn what_was_not_committed_is_not_there_after_an_error_or_a_panic() -> Resu
     require_health(&app, 2).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_beginning_that_fails_spoils_no_connection() -> Result<()> {
     let app = App::builder().pool(1).start(&[]).await?;
     let real = app.tenant().await;
@@ -218,7 +218,7 @@ async fn a_beginning_that_fails_spoils_no_connection() -> Result<()> {
     require_health(&app, 1).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_takes_too_long_is_ended_and_its_transaction_with_it() -> Result<()> {
     let app = App::builder().pool(1).start(&[]).await?;
     marks(&app).await?;
@@ -238,7 +238,7 @@ async fn a_statement_that_takes_too_long_is_ended_and_its_transaction_with_it() 
     require_health(&app, 1).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_statement_that_nobody_minds_is_not_committed_over() -> Result<()> {
     let app = App::builder().pool(1).start(&[]).await?;
     marks(&app).await?;
@@ -258,7 +258,7 @@ async fn a_failed_statement_that_nobody_minds_is_not_committed_over() -> Result<
     require_health(&app, 1).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pause_lends_the_connection_to_others() -> Result<()> {
     let app = App::builder().pool(1).start(&[]).await?;
     marks(&app).await?;
@@ -278,7 +278,7 @@ async fn a_pause_lends_the_connection_to_others() -> Result<()> {
     require_health(&app, 1).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_body_holds_no_connection() -> Result<()> {
     let app = App::builder().pool(1).start(&["ecommerce"]).await?;
     let visitor = app.visitor();
@@ -319,7 +319,7 @@ async fn a_slow_body_holds_no_connection() -> Result<()> {
     require_health(&app, 1).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn who_gets_no_connection_is_asked_to_come_again() -> Result<()> {
     let app = App::builder().pool(1).start(&["ecommerce"]).await?;
     let holder = writing(&app).await;
@@ -332,7 +332,7 @@ async fn who_gets_no_connection_is_asked_to_come_again() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_postgresql_gave_up_is_a_matter_of_trying_again() -> Result<()> {
     let app = App::builder().pool(1).start(&[]).await?;
     let login = format!("{}_tenant", app.database().name());

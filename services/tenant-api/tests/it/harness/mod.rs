@@ -10,6 +10,7 @@
 
 pub mod directory;
 mod parts;
+mod race;
 
 use std::{collections::BTreeMap, net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
@@ -335,15 +336,13 @@ impl Session {
 
     /// The id of a user.
     pub async fn user_id(&self, email: &str) -> Result<String> {
-        self.value(&format!("SELECT id FROM users WHERE email = '{email}'")).await
+        self.value(&format!("SELECT id FROM users WHERE email = '{email}'"))
+            .await
     }
 
     /// Runs SQL as superuser in the session's schema; several statements may come together.
     pub async fn sql(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
-        let script = format!(
-            "BEGIN; SET LOCAL search_path = {}; {sql}; COMMIT",
-            self.schema.quoted()
-        );
+        let script = format!("BEGIN; SET LOCAL search_path = {}; {sql}; COMMIT", self.schema.quoted());
         let messages = self.host.admin.simple_query(&script).await?;
         let rows = messages.into_iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(
@@ -374,7 +373,8 @@ impl Session {
 
     /// Ends the session, as the control plane does.
     pub async fn end(&self) -> Result<()> {
-        self.change(|tenant| tenant.status = SessionStatus::Dropped.into()).await
+        self.change(|tenant| tenant.status = SessionStatus::Dropped.into())
+            .await
     }
 
     async fn change(&self, change: impl FnOnce(&mut Tenant)) -> Result<()> {
