@@ -83,7 +83,7 @@ async fn health(State(app): State<Arc<App>>) -> Response {
         "database": if database.is_ok() { "up" } else { "down" },
         "connections": connections,
         "idleConnections": idle,
-        "cachedSessions": app.directory.len(),
+        "cachedSessions": app.directory.size(),
     }));
     (status, body).into_response()
 }

@@ -199,7 +199,7 @@ impl Directory {
 
     /// Answers held now.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.fresh.entry_count()
     }
 
