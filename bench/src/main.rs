@@ -13,6 +13,8 @@ mod sessions;
 mod stack;
 mod table;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -46,8 +48,17 @@ enum What {
 
 // One thread is enough to wait for others, and leaves the processors to what is measured.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let what = Bench::parse().what;
+async fn main() -> ExitCode {
+    match run(Bench::parse().what).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(what: What) -> Result<()> {
     let stack = Stack::find().await?;
     machine::print(&stack).await?;
     match what {

@@ -9,7 +9,7 @@ use devstack::http::Client;
 use http::Request;
 
 use crate::{
-    cpu,
+    cpu::{self, Used},
     load::{self, Run},
     replay::{self, Exchange, Scope},
     sample::median,
@@ -46,18 +46,18 @@ struct Row {
     rates: Vec<f64>,
     p50: Vec<f64>,
     p99: Vec<f64>,
-    /// Milliseconds of processor time a request: PostgreSQL's, the tenant-api's.
+    /// Milliseconds of processor time a request: PostgreSQL's, the services'.
     cpu: [Vec<f64>; 2],
     failed: usize,
 }
 
 impl Row {
-    fn add(&mut self, run: &Run, postgres: Duration, tenant_api: Duration) {
+    fn add(&mut self, run: &Run, used: Used) {
         self.rates.push(run.rate);
         self.p50.push(run.sample.at(0.5));
         self.p99.push(run.sample.at(0.99));
         self.failed += run.failed;
-        for (figures, used) in self.cpu.iter_mut().zip([postgres, tenant_api]) {
+        for (figures, used) in self.cpu.iter_mut().zip([used.postgres, used.services]) {
             #[expect(clippy::cast_precision_loss, reason = "some ten thousand answers")]
             figures.push(used.as_secs_f64() * 1_000.0 / run.all as f64);
         }
@@ -87,9 +87,8 @@ async fn visit(url: &str, session: &Session) -> Result<()> {
         .send(request.body(Bytes::new())?)
         .await?;
     let body = answer.json();
-    let shown = body["data"].as_array().map_or(0, Vec::len);
-    if shown != 20 {
-        bail!("{url} answered {} with {shown} products", answer.status);
+    if body["data"].as_array().is_none_or(Vec::is_empty) {
+        bail!("{url} answered {} without products: {body}", answer.status);
     }
     Ok(())
 }
@@ -117,15 +116,13 @@ async fn measure(
         eprintln!("round {round} of {}", options.rounds);
         let by_hand = |exchanges, scope| replay::run(stack, exchanges, scope, options.pool, WARMUP, time);
         let over_http = async |url: &str, tokens: &[&str], row: &mut Row| -> Result<()> {
-            let look = async || anyhow::Ok((cpu::of_backends(stack).await?, cpu::of(stack.tenant_pid)));
-            let before = look().await?;
+            let before = cpu::Look::at(stack).await?;
             let run = load::get(url, tokens, options.connections, WARMUP, time).await?;
-            let after = look().await?;
-            row.add(&run, after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
+            row.add(&run, cpu::Look::at(stack).await?.since(&before));
             Ok(())
         };
         let (run, used) = by_hand(&exchanges[..1], Scope::None).await?;
-        bare.add(&run, used, Duration::ZERO);
+        bare.add(&run, used);
         for (count, http, hand) in &mut scoped {
             let tokens: Vec<&str> = sessions[..*count]
                 .iter()
@@ -133,7 +130,7 @@ async fn measure(
                 .collect();
             over_http(url, &tokens, http).await?;
             let (run, used) = by_hand(&exchanges[..*count], Scope::Tenant).await?;
-            hand.add(&run, used, Duration::ZERO);
+            hand.add(&run, used);
         }
         let health = format!("{}/health", stack.tenant);
         over_http(&health, &[sessions[0].token.as_str()], &mut alone).await?;
@@ -155,7 +152,7 @@ fn print(options: &Options, exchange: &Exchange, (bare, scoped): &Rows, alone: &
             "p99 ms",
             "failed",
             "PostgreSQL CPU ms/req",
-            "tenant-api CPU ms/req",
+            "services' CPU ms/req",
             "req/s to no scope",
         ],
     );

@@ -15,7 +15,7 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Statement};
 
 use crate::{
-    cpu,
+    cpu::{self, Used},
     load::Run,
     sample::Sample,
     stack::{Session, Stack},
@@ -165,7 +165,7 @@ pub enum Scope {
 }
 
 /// Sends the exchanges in turn over that many connections, each statement after the answer to the last.
-/// With the result comes the processor time of PostgreSQL.
+/// With the result comes the processor time.
 pub async fn run(
     stack: &Stack,
     exchanges: &[Exchange],
@@ -173,8 +173,8 @@ pub async fn run(
     connections: usize,
     warmup: Duration,
     time: Duration,
-) -> Result<(Run, Duration)> {
-    let before = cpu::of_backends(stack).await?;
+) -> Result<(Run, Used)> {
+    let before = cpu::Look::at(stack).await?;
     let mut drivers = JoinSet::new();
     let mut clients = Vec::new();
     for _ in 0..connections {
@@ -209,7 +209,7 @@ pub async fn run(
     }
     #[expect(clippy::cast_precision_loss, reason = "some ten thousand answers")]
     let rate = sample.count() as f64 / time.as_secs_f64();
-    let used = cpu::of_backends(stack).await?.saturating_sub(before);
+    let used = cpu::Look::at(stack).await?.since(&before);
     let run = Run {
         rate,
         sample,

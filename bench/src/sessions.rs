@@ -6,6 +6,7 @@ use anyhow::Result;
 use futures::future::join_all;
 
 use crate::{
+    cpu::{self, Used},
     metrics::Look,
     sample::Sample,
     stack::{ALL, SHOP, Session, Stack},
@@ -34,6 +35,8 @@ struct Creations {
     /// Of each round, when they came at once.
     whole: Sample,
     phases: Phases,
+    /// While they were created.
+    used: Used,
 }
 
 /// Means in milliseconds, as the services time themselves.
@@ -88,9 +91,11 @@ async fn one_by_one(stack: &Stack, name: &str, features: &[&str], count: usize, 
     let mut measured = Measured::begin(stack).await?;
     for _ in 0..rounds {
         let mut sessions = Vec::new();
+        let begun = cpu::Look::at(stack).await?;
         for _ in 0..count {
             measured.add(stack.create(features).await, &mut sessions);
         }
+        measured.used += cpu::Look::at(stack).await?.since(&begun);
         stack.end_all(&sessions).await?;
     }
     measured.end(stack, name).await
@@ -100,12 +105,14 @@ async fn together(stack: &Stack, name: &str, features: &[&str], count: usize, ro
     let mut measured = Measured::begin(stack).await?;
     for _ in 0..rounds {
         let mut sessions = Vec::new();
+        let begun = cpu::Look::at(stack).await?;
         let started = Instant::now();
         let created = join_all((0..count).map(|_| stack.create(features))).await;
         measured.whole.add(started.elapsed());
         for made in created {
             measured.add(made, &mut sessions);
         }
+        measured.used += cpu::Look::at(stack).await?.since(&begun);
         stack.end_all(&sessions).await?;
     }
     measured.end(stack, name).await
@@ -115,6 +122,7 @@ struct Measured {
     sample: Sample,
     whole: Sample,
     failed: usize,
+    used: Used,
     before: Look,
 }
 
@@ -124,6 +132,7 @@ impl Measured {
             sample: Sample::default(),
             whole: Sample::default(),
             failed: 0,
+            used: Used::default(),
             before: Look::at(stack).await?,
         })
     }
@@ -156,6 +165,7 @@ impl Measured {
             failed: self.failed,
             whole: self.whole,
             phases,
+            used: self.used,
         })
     }
 }
@@ -174,6 +184,8 @@ fn print(results: &[Creations]) {
             "call to the provisioner",
             "of it: taking the slot",
             "rename, seed, commit",
+            "CPU of PostgreSQL",
+            "CPU of the services",
         ],
     );
     for result in results {
@@ -193,6 +205,8 @@ fn print(results: &[Creations]) {
             whole,
             result.failed.to_string(),
         ]);
+        #[expect(clippy::cast_precision_loss, reason = "some hundred creations")]
+        let each = |time: Duration| figure(time.as_secs_f64() * 1_000.0 / result.sample.count() as f64);
         let Phases {
             creation,
             provision,
@@ -206,6 +220,8 @@ fn print(results: &[Creations]) {
             figure(provision),
             figure(claim - seed),
             figure(seed),
+            each(result.used.postgres),
+            each(result.used.services),
         ]);
     }
     times.print();

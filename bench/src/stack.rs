@@ -42,8 +42,6 @@ pub struct Stack {
     gateway: String,
     /// The first replica of the tenant-api.
     pub tenant: String,
-    /// Its process id.
-    pub tenant_pid: u32,
     admin: [String; 2],
     /// Process ids by name.
     pub processes: Vec<(&'static str, u32)>,
@@ -82,7 +80,6 @@ impl Stack {
         Ok(Self {
             gateway: format!("{}/api/preview/sessions", told("PREVIEW_URL")?),
             tenant: told("TENANT_API_URL")?,
-            tenant_pid: pid("TENANT_API_PID")?,
             admin: [told("PREVIEW_ADMIN_URL")?, told("PROVISIONER_ADMIN_URL")?],
             processes: vec![
                 ("orchestrator", pid("ORCHESTRATOR_PID")?),
