@@ -48,7 +48,9 @@ fmt: ## Format the code
 	cargo fmt --all
 
 bench: ## List the benchmarks
-	@ls bench 2>/dev/null || echo "no benchmarks yet"
+	@for file in bench/*; do \
+	    [ -f $$file ] && [ -x $$file ] && sed -n '2s/^# //p' $$file; \
+	done; true
 
 audit: deny ## Look for known vulnerabilities (fetches the database from GitHub)
 	cargo deny check advisories
