@@ -132,7 +132,10 @@ pub fn judge(error: DbErr) -> Failure {
             let name = fields(cause, "_fkey").pop().unwrap_or_else(|| "id".into());
             Failure::Fault(Fault::field(name, "names a row that does not exist").because(error))
         }
-        "23503" => Failure::Fault(Fault::new(codes::IN_USE, "Other rows still refer to this one.").because(error)),
+        // 23001 is what PostgreSQL 18 calls it.
+        "23503" | "23001" => {
+            Failure::Fault(Fault::new(codes::IN_USE, "Other rows still refer to this one.").because(error))
+        }
         "23514" => {
             let name = fields(cause, "_check").pop().unwrap_or_default();
             Failure::Fault(Fault::field(name, "breaks a rule of this table").because(error))

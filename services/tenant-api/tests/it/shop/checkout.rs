@@ -3,7 +3,6 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 use testkit::Api;
-use tokio::task::JoinSet;
 
 use super::{address, product};
 use crate::harness::{App, Session};
@@ -201,13 +200,9 @@ async fn the_last_pieces_are_sold_once() -> Result<()> {
         fill(&app, &user, "LAMP-001", 1).await?;
         buyers.push(user);
     }
-    let mut tasks = JoinSet::new();
-    for user in buyers {
-        tasks.spawn(async move { user.post(CHECKOUT, &json!({"address": address()})).await });
-    }
+    let buy = |user: Api| async move { user.post(CHECKOUT, &json!({"address": address()})).await };
     let mut sold = Vec::new();
-    while let Some(reply) = tasks.join_next().await {
-        let reply = reply??;
+    for reply in app.race(buyers.into_iter().map(buy)).await? {
         if reply.status() == 201 {
             sold.push(reply.data(201)["number"].as_str().unwrap_or_default().to_owned());
         } else {
@@ -232,14 +227,9 @@ async fn one_cart_checked_out_twice_at_once_gives_one_order() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let user = app.user().await?;
     fill(&app, &user, "LAMP-001", 1).await?;
-    let mut tasks = JoinSet::new();
-    for _ in 0..4 {
-        let user = user.clone();
-        tasks.spawn(async move { user.post(CHECKOUT, &json!({"address": address()})).await });
-    }
+    let buy = |user: Api| async move { user.post(CHECKOUT, &json!({"address": address()})).await };
     let mut made = 0;
-    while let Some(reply) = tasks.join_next().await {
-        let reply = reply??;
+    for reply in app.race((0..4).map(|_| buy(user.clone()))).await? {
         if reply.status() == 201 {
             made += 1;
         } else {
@@ -256,14 +246,9 @@ async fn an_idempotency_key_gives_the_first_answer_again() -> Result<()> {
     let user = app.user().await?;
     fill(&app, &user, "LAMP-001", 1).await?;
     let keyed = user.with("idempotency-key", "order-1");
-    let mut tasks = JoinSet::new();
-    for _ in 0..3 {
-        let keyed = keyed.clone();
-        tasks.spawn(async move { keyed.post(CHECKOUT, &json!({"address": address()})).await });
-    }
+    let buy = |keyed: Api| async move { keyed.post(CHECKOUT, &json!({"address": address()})).await };
     let (mut numbers, mut replayed) = (Vec::new(), 0);
-    while let Some(reply) = tasks.join_next().await {
-        let reply = reply??;
+    for reply in app.race((0..3).map(|_| buy(keyed.clone()))).await? {
         numbers.push(reply.data(201)["number"].clone());
         replayed += i32::from(reply.header("idempotency-replayed") == "true");
     }

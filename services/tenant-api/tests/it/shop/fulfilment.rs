@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use super::{address, product};
 use crate::harness::App;
@@ -93,14 +92,12 @@ async fn parallel_cancels_put_stock_back_once_and_refund_once() -> Result<()> {
         "23"
     );
     let user = app.user().await?;
-    let mut tasks = JoinSet::new();
-    for _ in 0..4 {
+    let cancel = || {
         let (user, path) = (user.clone(), path(&order, "cancel"));
-        tasks.spawn(async move { user.post(&path, &json!({"reason": "Changed my mind"})).await });
-    }
+        async move { user.post(&path, &json!({"reason": "Changed my mind"})).await }
+    };
     let mut done = 0;
-    while let Some(reply) = tasks.join_next().await {
-        let reply = reply??;
+    for reply in app.race((0..4).map(|_| cancel())).await? {
         if reply.status() == 200 {
             assert_eq!(reply.data(200)["status"], "refunded");
             done += 1;
