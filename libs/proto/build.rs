@@ -11,6 +11,10 @@ const FILES: [&str; 4] = [
     "operator.proto",
 ];
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Cargo tells a build script where to write by the environment"
+)]
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from("../../proto");
     println!("cargo:rerun-if-changed={}", root.display());

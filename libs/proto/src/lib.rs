@@ -3,7 +3,12 @@
 mod convert;
 
 /// The generated package `livepreview.v1`. Its documentation is in the proto files.
-#[expect(missing_docs, clippy::all, reason = "generated; documented in the proto files")]
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes,
+    reason = "generated; documented in the proto files"
+)]
 pub mod v1 {
     tonic::include_proto!("livepreview.v1");
 }
