@@ -8,7 +8,7 @@ use testkit::{Api, Stack};
 
 const JSON: &str = "application/json";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_data_plane_names_what_is_wrong_and_writes_nothing() -> Result<()> {
     let stack = Stack::builder().start().await?;
     let api = stack.visitor(&FEATURES).await?;
@@ -129,7 +129,7 @@ async fn unreadable_paths(admin: &Api, products: &str) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_names_what_is_wrong_and_makes_no_session() -> Result<()> {
     let stack = Stack::builder().env("POOL_TARGET", 0).start().await?;
     let gateway = stack.gateway();
@@ -190,7 +190,7 @@ async fn the_gateway_names_what_is_wrong_and_makes_no_session() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_feature_is_kept_told_and_opens_nothing() -> Result<()> {
     let stack = Stack::builder().env("POOL_TARGET", 0).start().await?;
     let session = stack

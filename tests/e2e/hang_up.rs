@@ -9,7 +9,7 @@ use e2e::{FEATURES, Shopper, eventually};
 use serde_json::{Value, json};
 use testkit::Stack;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_checkout_whose_client_hangs_up_is_whole_or_not_at_all() -> Result<()> {
     let stack = Stack::builder().env("SESSION_REQUESTS_PER_MINUTE", 0).start().await?;
     let session = stack.session(&FEATURES).await?;

@@ -7,7 +7,7 @@ use e2e::{FEATURES, Shopper, eventually};
 use serde_json::{Value, json};
 use testkit::{Api, Stack};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_visitor_launches_shops_and_leaves() -> Result<()> {
     let stack = Stack::builder().tenants(2).start().await?;
     stack.wait_for_pool(1).await?;

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use tokio::task::JoinSet;
 use tonic::Request;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_studio_in_node_creates_follows_and_ends_sessions() -> Result<()> {
     let stack = Stack::builder().start().await?;
     stack.wait_for_pool(1).await?;
@@ -39,7 +39,7 @@ async fn a_studio_in_node_creates_follows_and_ends_sessions() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn two_creations_with_one_idempotency_key_are_one_session_and_one_schema() -> Result<()> {
     let stack = Stack::builder().env("POOL_TARGET", 0).start().await?;
     let client = SessionServiceClient::with_interceptor(stack.grpc().await?, stack.caller()?);

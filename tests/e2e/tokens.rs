@@ -43,7 +43,7 @@ async fn refuses(api: &Api, status: u16, code: &str) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_step_asks_for_a_token_of_a_living_session() -> Result<()> {
     let stack = Stack::builder().start().await?;
     let tenant = stack.tenant(0);
@@ -91,7 +91,7 @@ fn twice(host: &str, token: &str) -> Result<String> {
     Ok(answer)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expired_session_is_gone_for_the_visitor_and_from_the_database() -> Result<()> {
     // 4.3 seconds; looked for every second.
     let stack = Stack::builder()
@@ -134,7 +134,7 @@ async fn an_expired_session_is_gone_for_the_visitor_and_from_the_database() -> R
     .await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_still_prepared_asks_to_wait() -> Result<()> {
     let stack = Stack::builder().env("POOL_TARGET", 0).start().await?;
     let wanted = json!({ "selectedFeatures": FEATURES, "tier": "starter", "provisionSchema": false });
@@ -147,7 +147,7 @@ async fn a_session_that_is_still_prepared_asks_to_wait() -> Result<()> {
     refuses(&stack.tenant(0).session(token), 503, "SESSION_NOT_READY").await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_tells_malformed_from_unknown_tokens() -> Result<()> {
     let stack = Stack::builder().env("POOL_TARGET", 0).start().await?;
     let gateway = stack.gateway();
