@@ -169,6 +169,7 @@ async fn bounded(request: Request, next: middleware::Next) -> Response {
     next.run(request).await
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer asks for")]
 fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
     let text = cause
         .downcast_ref::<String>()

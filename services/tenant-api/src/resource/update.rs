@@ -67,10 +67,11 @@ pub async fn write<R: Resource>(call: &Call, before: &R::Model, values: &Map<Str
             row.try_set(column, value::sql(&field, value))?;
         }
     }
-    if let (true, Some(column)) = (R::SPEC.versioned, find_column::<R>("version")) {
-        if let sea_orm::Value::Int(Some(version)) = before.get(column) {
-            row.try_set(column, version.saturating_add(1).into())?;
-        }
+    if R::SPEC.versioned
+        && let Some(column) = find_column::<R>("version")
+        && let sea_orm::Value::Int(Some(version)) = before.get(column)
+    {
+        row.try_set(column, version.saturating_add(1).into())?;
     }
     if let Some(column) = find_column::<R>("updatedAt") {
         row.try_set(column, call.now().into())?;

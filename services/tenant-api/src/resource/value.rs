@@ -337,7 +337,7 @@ fn date(sent: &Value) -> Option<NaiveDate> {
     (text.len() == 10)
         .then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok())
         .flatten()
-        .filter(|day| day.to_string() >= "0001".to_owned())
+        .filter(|day| day.to_string().as_str() >= "0001")
 }
 
 fn time(sent: &Value) -> Option<NaiveTime> {

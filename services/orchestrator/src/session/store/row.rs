@@ -8,7 +8,7 @@ use crate::{
     session::{Failure, Place, Session},
 };
 
-/// The columns that [`session`] reads.
+/// The columns that `session` reads.
 pub const COLUMNS: &str = "id, token_hash, selected_features, ignored_features, tier, template_slug, currency, status, \
     deferred, schema_name, role_name, generation, client_network, created_at, ready_at, last_accessed_at, expires_at, \
     failure_code, failure_message, restarting_since";

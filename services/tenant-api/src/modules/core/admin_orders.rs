@@ -1,4 +1,4 @@
-//! Orders of everybody, for staff: the rules and rows of [`orders`](super::orders) under another path.
+//! Orders of everybody, for staff: the rules and rows of [`orders`] under another path.
 
 use fault::Fault;
 use rust_decimal::Decimal;
