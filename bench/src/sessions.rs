@@ -216,7 +216,12 @@ fn print(results: &[Creations]) {
         phases.row([
             result.name.clone(),
             figure(creation),
-            figure(creation - provision),
+            // A caller that is answered with PROVISIONING waits for less than the whole.
+            figure(if creation > provision {
+                creation - provision
+            } else {
+                f64::NAN
+            }),
             figure(provision),
             figure(claim - seed),
             figure(seed),
