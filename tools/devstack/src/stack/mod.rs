@@ -270,6 +270,10 @@ impl Stack {
         let mut tell = |name: &str, value: &str| told.push((name.to_owned(), value.to_owned()));
         tell("DATABASE_URL", database.url_as(service.login())?.as_str());
         tell("INTERNAL_API_SECRET", database.secrets().get("INTERNAL_API_SECRET"));
+        // Whoever sets the variable decides for all services alike.
+        if !self.options.inherit || environment::raw("DB_POOL_SIZE").is_none() {
+            tell("DB_POOL_SIZE", &service.connections().to_string());
+        }
         tell(
             "SHUTDOWN_GRACE_SECONDS",
             &self.options.grace.as_secs().max(1).to_string(),

@@ -38,6 +38,16 @@ impl Service {
         }
     }
 
+    /// Connections to PostgreSQL that it may have: twenty in all, with the orchestrator's one that listens. A machine of
+    /// a few cores has no use for more.
+    pub(super) fn connections(self) -> u32 {
+        match self {
+            Self::Provisioner => 5,
+            Self::Orchestrator => 4,
+            Self::TenantApi(_) => 10,
+        }
+    }
+
     /// The database login it uses, without the database's name.
     pub(super) fn login(self) -> &'static str {
         match self {
