@@ -26,6 +26,7 @@ function line(what, get, better) {
     }
   };
   const [a, b] = [plan.map(safe), ours.map(safe)];
+  if (![...a, ...b].some(Number.isFinite)) return; // that part was left out
   const ratios = a.map((value, i) => (better === "less" ? value / b[i] : b[i] / value));
   rows.push([what, figure(median(a)), figure(median(b)), figure(median(ratios)), `${figure(Math.min(...ratios))} to ${figure(Math.max(...ratios))}`]);
 }
@@ -57,7 +58,7 @@ const failures = [...plan, ...ours].flatMap((r) => [
 const head = ["what", "original plan", "ours", "times better", "over the runs"];
 const width = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i].length)));
 const text = (row) => `| ${row.map((cell, i) => (i ? cell.padStart(width[i]) : cell.padEnd(width[i]))).join(" | ")} |`;
-console.log(`\n**Original plan and ours, ${plan[0].tool} with ${plan[0].connections} connections, medians of ${runs} runs turn and turn about**\n`);
+console.log(`\n**Original plan and ours, ${plan[0].tool} with ${plan[0].connections} connections, medians over ${runs} run(s), turn and turn about**\n`);
 console.log(text(head));
 console.log(`|${width.map((w, i) => (i ? `${"-".repeat(w + 1)}:` : "-".repeat(w + 2))).join("|")}|`);
 for (const row of rows) console.log(text(row));
