@@ -74,6 +74,8 @@ impl Slots {
                 }
             }
             if let Some(home) = self.attempt(order).await? {
+                // Until now this slot looked like one for the others that wait.
+                self.prepare_for_waiting(0);
                 return Ok(home);
             }
         }

@@ -32,8 +32,8 @@ pub enum Pace {
 pub enum Want {
     /// So many in the pool.
     Pool(u32),
-    /// One for each of so many claims that wait.
-    Claims(u32),
+    /// One for each claim that waits.
+    Claims,
 }
 
 impl Slots {
@@ -44,7 +44,7 @@ impl Slots {
         };
         let slots = self.clone();
         let task = async move {
-            let made = slots.prepare(Want::Claims(slots.cold.waiting()), Pace::Brisk).await;
+            let made = slots.prepare(Want::Claims, Pace::Brisk).await;
             drop(build);
             match made {
                 Ok(true) => slots.prepare_for_waiting(1),
@@ -85,8 +85,12 @@ impl Slots {
         let (usable, ended, free): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
         let enough = match want {
             Want::Pool(target) => usable + ended >= i64::from(target),
-            Want::Claims(_) if store::target(&transaction, self.pool.target).await? == 0 => false,
-            Want::Claims(waiting) => usable + free >= i64::from(waiting),
+            // With the pool off, ended slots are dropped. Claims are counted after the slots: one that has got its slot
+            // in between must not be made another.
+            Want::Claims if store::target(&transaction, self.pool.target).await? == 0 => {
+                usable >= i64::from(self.cold.waiting())
+            }
+            Want::Claims => usable + free >= i64::from(self.cold.waiting()),
         };
         if enough {
             transaction.rollback().await?;
