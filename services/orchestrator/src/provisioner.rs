@@ -14,7 +14,8 @@ use futures::{
 };
 use proto::v1::{
     DropSchemaRequest, ListSchemasRequest, PoolStatusRequest, PoolStatusResponse, ProvisionSchemaRequest,
-    SeedModulesRequest, SetPoolTargetRequest, Slot, provisioner_service_client::ProvisionerServiceClient,
+    RecycleSlotRequest, SeedModulesRequest, SetPoolTargetRequest, Slot,
+    provisioner_service_client::ProvisionerServiceClient,
 };
 use service::{
     config::Secret,
@@ -193,12 +194,26 @@ impl Provisioner {
     /// # Errors
     /// When it is away.
     pub async fn slots(&self) -> Result<Vec<Slot>, Refusal> {
-        let answer = self
-            .calls
-            .clone()
-            .list_schemas(within(ASK, ListSchemasRequest {}))
-            .await?;
+        self.slots_of(ListSchemasRequest::default()).await
+    }
+
+    /// Some slots.
+    ///
+    /// # Errors
+    /// When it is away.
+    pub async fn slots_of(&self, which: ListSchemasRequest) -> Result<Vec<Slot>, Refusal> {
+        let answer = self.calls.clone().list_schemas(within(ASK, which)).await?;
         Ok(answer.into_inner().slots)
+    }
+
+    /// Has a slot made anew; `false` when it has another schema by now.
+    ///
+    /// # Errors
+    /// When it is away, there is no such slot, or a session lives in it.
+    pub async fn recycle(&self, slot_id: i32, schema_name: String) -> Result<bool, Refusal> {
+        let request = RecycleSlotRequest { slot_id, schema_name };
+        let answer = self.calls.clone().recycle_slot(within(ASK, request)).await?;
+        Ok(answer.into_inner().begun)
     }
 
     /// Levels of the pool.

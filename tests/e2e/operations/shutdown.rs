@@ -103,7 +103,7 @@ async fn sigterm_lets_what_is_under_way_finish_and_nothing_new_in() -> Result<()
     let mut provisioner = ProvisionerServiceClient::with_interceptor(channel, stack.caller()?);
     let mut under_way = JoinSet::new();
     under_way.spawn(async move {
-        provisioner.list_schemas(ListSchemasRequest {}).await?;
+        provisioner.list_schemas(ListSchemasRequest::default()).await?;
         Ok(())
     });
     lock.is_met(&stack, "provisioner").await?;

@@ -7,6 +7,8 @@ use modules::Selection;
 pub const MOST_FEATURES: usize = 200;
 /// Most characters of a tier or a template.
 pub const LONGEST_TEXT: usize = 60;
+/// Most characters of an operator's reason.
+pub const LONGEST_REASON: usize = 200;
 
 /// A choice of features: 1 to 200 well-formed slugs.
 ///
@@ -24,9 +26,13 @@ pub fn features<'a>(slugs: impl ExactSizeIterator<Item = &'a str>) -> Result<Sel
 /// # Errors
 /// What would be right.
 pub fn text(text: &str) -> Result<String, String> {
+    bounded(text, LONGEST_TEXT)
+}
+
+fn bounded(text: &str, most: usize) -> Result<String, String> {
     let text = text.trim();
-    if !(1..=LONGEST_TEXT).contains(&text.chars().count()) {
-        return Err(format!("must have 1 to {LONGEST_TEXT} characters"));
+    if !(1..=most).contains(&text.chars().count()) {
+        return Err(format!("must have 1 to {most} characters"));
     }
     if text.chars().any(char::is_control) {
         return Err("must not hold control characters".to_owned());
@@ -39,9 +45,23 @@ pub fn text(text: &str) -> Result<String, String> {
 /// # Errors
 /// What would be right.
 pub fn optional_text(value: Option<&str>) -> Result<Option<String>, String> {
+    optional(value, LONGEST_TEXT)
+}
+
+/// Why an operator does something: at most 200 characters; an empty reason is none.
+///
+/// # Errors
+/// What would be right.
+pub fn reason(text: &str) -> Result<Option<String>, String> {
+    optional(Some(text), LONGEST_REASON)
+}
+
+fn optional(value: Option<&str>, most: usize) -> Result<Option<String>, String> {
     match value.map(str::trim) {
         None | Some("") => Ok(None),
-        Some(value) => text(value).map(Some).map_err(|error| error.replace("1 to", "at most")),
+        Some(value) => bounded(value, most)
+            .map(Some)
+            .map_err(|error| error.replace("1 to", "at most")),
     }
 }
 

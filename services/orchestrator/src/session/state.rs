@@ -63,6 +63,8 @@ pub mod reason {
     pub const COLD: &str = "provisioned from nothing";
     /// Somebody who holds the token ended it.
     pub const ENDED: &str = "ended by its owner";
+    /// An operator ended it.
+    pub const OPERATOR: &str = "ended by an operator";
     /// Its time was over.
     pub const EXPIRED: &str = "expired";
     /// No traffic for too long.

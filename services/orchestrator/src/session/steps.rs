@@ -5,6 +5,7 @@
 mod creation;
 mod ending;
 mod living;
+mod operating;
 mod preparing;
 mod watching;
 
@@ -20,6 +21,7 @@ use super::{Key, Policy, Session, changes::Changes, store::Store};
 use crate::{metrics::Metrics, provisioner::Provisioner};
 
 pub use creation::{Creation, NotYet};
+pub use operating::Drained;
 pub use watching::Ear;
 
 /// The sessions of this installation. Clones share everything.

@@ -3,6 +3,7 @@
 
 mod admission;
 mod change;
+mod operating;
 mod row;
 mod upkeep;
 

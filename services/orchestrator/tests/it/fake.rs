@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
+use fault::{Fault, codes};
 use proto::v1::{
     DropSchemaRequest, DropSchemaResponse, ListSchemasRequest, ListSchemasResponse, PoolStatusRequest,
-    PoolStatusResponse, ProvisionSchemaRequest, ProvisionSchemaResponse, SeedModulesRequest, SeedModulesResponse,
-    SetPoolTargetRequest, SetPoolTargetResponse, Slot, SlotState,
+    PoolStatusResponse, ProvisionSchemaRequest, ProvisionSchemaResponse, RecycleSlotRequest, RecycleSlotResponse,
+    SeedModulesRequest, SeedModulesResponse, SetPoolTargetRequest, SetPoolTargetResponse, Slot, SlotState,
     provisioner_service_server::{ProvisionerService, ProvisionerServiceServer},
 };
 use service::{config::Secret, grpc::guard, lifecycle::Lifecycle};
@@ -162,7 +163,11 @@ impl ProvisionerService for Fake {
         Ok(Response::new(DropSchemaResponse { existed }))
     }
 
-    async fn list_schemas(&self, _: Request<ListSchemasRequest>) -> Result<Response<ListSchemasResponse>, Status> {
+    async fn list_schemas(
+        &self,
+        request: Request<ListSchemasRequest>,
+    ) -> Result<Response<ListSchemasResponse>, Status> {
+        let request = request.into_inner();
         let state = self.state();
         let slots = state.schemas.iter().zip(1..).map(|((session, modules), id)| Slot {
             id,
@@ -172,8 +177,31 @@ impl ProvisionerService for Fake {
             session_id: session.clone(),
             modules: modules.clone(),
             fingerprint: String::new(),
+            bytes: request.with_bytes.then_some(1_000_000),
         });
-        Ok(Response::new(ListSchemasResponse { slots: slots.collect() }))
+        let wanted = slots.filter(|slot| {
+            slot.id > request.after
+                && (request.session_ids.is_empty() || request.session_ids.contains(&slot.session_id))
+        });
+        let most = usize::try_from(request.most).unwrap_or_default();
+        let slots = wanted.take(if most == 0 { usize::MAX } else { most }).collect();
+        Ok(Response::new(ListSchemasResponse { slots }))
+    }
+
+    /// Slot 1000 is ready in this world, all others are lived in.
+    async fn recycle_slot(
+        &self,
+        request: Request<RecycleSlotRequest>,
+    ) -> Result<Response<RecycleSlotResponse>, Status> {
+        let request = request.into_inner();
+        self.note("recycle", &request.schema_name);
+        match request.slot_id {
+            1000 => Ok(Response::new(RecycleSlotResponse { begun: true })),
+            id if usize::try_from(id).is_ok_and(|id| (1..=self.state().schemas.len()).contains(&id)) => {
+                Err(Fault::new(codes::INVALID_STATE, "A session lives in it.").into())
+            }
+            _ => Err(Fault::not_found().into()),
+        }
     }
 
     async fn pool_status(&self, _: Request<PoolStatusRequest>) -> Result<Response<PoolStatusResponse>, Status> {

@@ -11,9 +11,10 @@ use proto::{
     timestamp,
     v1::{
         Activity, CreateSessionRequest, EndSessionRequest, FeatureChoice, GetSessionRequest, HeartbeatRequest,
-        ListSessionsRequest, ReportActivityRequest, ResolveTenantRequest, SessionRef, SessionStatus,
-        UpdateSessionRequest, WatchInvalidationsRequest, WatchSessionRequest, resolve_tenant_request, session_ref,
-        session_service_client::SessionServiceClient,
+        ListSessionsRequest, ReportActivityRequest, ResolveTenantRequest, SessionRef, SessionStatus, StatsRequest,
+        UpdateSessionRequest, WatchInvalidationsRequest, WatchSessionRequest,
+        operator_service_client::OperatorServiceClient, resolve_tenant_request, session_ref,
+        session_service_client::SessionServiceClient, tenant_directory_client::TenantDirectoryClient,
     },
 };
 use serde_json::json;
@@ -69,12 +70,25 @@ async fn every_call_needs_the_secret_but_health_and_reflection() -> Result<()> {
         let refused = studio.create_session(request).await.expect_err("no secret");
         assert_eq!(reason(&refused), (Code::Unauthenticated, "UNAUTHORIZED".to_owned()));
     }
+    let refused = OperatorServiceClient::new(bare.clone()).stats(StatsRequest {}).await;
+    assert_eq!(
+        refused.map_err(|status| status.code()).err(),
+        Some(Code::Unauthenticated)
+    );
+    let refused = TenantDirectoryClient::new(bare.clone())
+        .report_activity(ReportActivityRequest::default())
+        .await;
+    assert_eq!(
+        refused.map_err(|status| status.code()).err(),
+        Some(Code::Unauthenticated)
+    );
     HealthClient::new(bare.clone())
         .check(HealthCheckRequest::default())
         .await?;
     let services = reflected(bare).await?;
-    for name in ["livepreview.v1.SessionService", "livepreview.v1.TenantDirectory"] {
-        assert!(services.iter().any(|service| service == name), "{services:?}");
+    let ours = ["SessionService", "TenantDirectory", "OperatorService"];
+    for name in ours.map(|name| format!("livepreview.v1.{name}")) {
+        assert!(services.contains(&name), "{services:?}");
     }
     Ok(())
 }

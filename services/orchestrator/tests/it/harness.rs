@@ -13,7 +13,10 @@ use orchestrator::{
     config::Config,
     session::reconcile::{Reconciler, Round},
 };
-use proto::v1::{session_service_client::SessionServiceClient, tenant_directory_client::TenantDirectoryClient};
+use proto::v1::{
+    operator_service_client::OperatorServiceClient, session_service_client::SessionServiceClient,
+    tenant_directory_client::TenantDirectoryClient,
+};
 use serde_json::{Value, json};
 use service::{
     config::{Reader, Secret, read},
@@ -223,6 +226,10 @@ impl Replica {
 
     pub fn studio(&self) -> Result<SessionServiceClient<InterceptedService<Channel, Caller>>> {
         Ok(SessionServiceClient::new(Self::channel(self.parts.grpc)?))
+    }
+
+    pub fn operators(&self) -> Result<OperatorServiceClient<InterceptedService<Channel, Caller>>> {
+        Ok(OperatorServiceClient::new(Self::channel(self.parts.grpc)?))
     }
 
     pub fn directory(&self) -> Result<TenantDirectoryClient<InterceptedService<Channel, Caller>>> {

@@ -5,6 +5,7 @@ mod grpc;
 mod harness;
 mod limits;
 mod living;
+mod operators;
 mod preparing;
 mod reconciling;
 mod rest;

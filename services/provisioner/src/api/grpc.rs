@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{Currency, SessionId};
-use fault::Fault;
+use fault::{Fault, codes};
 use modules::Module;
 use proto::v1::{
     self,
@@ -18,8 +18,8 @@ use tracing::Span;
 use crate::{
     config::LARGEST_TARGET,
     slot::{
-        Order, Slots,
-        store::{Levels, Slot, State},
+        Order, Renewal, Slots,
+        store::{Levels, Selection, Slot, State},
     },
 };
 
@@ -103,10 +103,37 @@ impl ProvisionerService for Provisioner {
 
     async fn list_schemas(
         &self,
-        _: Request<v1::ListSchemasRequest>,
+        request: Request<v1::ListSchemasRequest>,
     ) -> Result<Response<v1::ListSchemasResponse>, Status> {
-        let slots = self.0.list().await?.into_iter().map(slot).collect();
+        let body = request.into_inner();
+        let selection = selection(&body)?;
+        let slots = if body.with_bytes {
+            let measured = self.0.survey(&selection).await?;
+            measured.into_iter().map(|(found, bytes)| slot(found, bytes)).collect()
+        } else {
+            let listed = self.0.list(&selection).await?;
+            listed.into_iter().map(|found| slot(found, None)).collect()
+        };
         Ok(Response::new(v1::ListSchemasResponse { slots }))
+    }
+
+    async fn recycle_slot(
+        &self,
+        request: Request<v1::RecycleSlotRequest>,
+    ) -> Result<Response<v1::RecycleSlotResponse>, Status> {
+        let body = request.into_inner();
+        let begun = match self.0.renew(body.slot_id, &body.schema_name).await? {
+            Renewal::Begun => true,
+            Renewal::Done => false,
+            Renewal::Claimed => {
+                let message = format!("A session lives in slot {}. End the session instead.", body.slot_id);
+                return Err(Fault::new(codes::INVALID_STATE, message).into());
+            }
+            Renewal::Unknown => {
+                return Err(Fault::new(codes::NOT_FOUND, format!("There is no slot {}.", body.slot_id)).into());
+            }
+        };
+        Ok(Response::new(v1::RecycleSlotResponse { begun }))
     }
 
     async fn pool_status(&self, _: Request<v1::PoolStatusRequest>) -> Result<Response<v1::PoolStatusResponse>, Status> {
@@ -160,6 +187,28 @@ fn order(session_id: &str, modules: &[String], currency: &str) -> Result<Order, 
     }
 }
 
+fn selection(request: &v1::ListSchemasRequest) -> Result<Selection, Fault> {
+    let sessions = request
+        .session_ids
+        .iter()
+        .enumerate()
+        .map(|(position, id)| {
+            id.parse().map_err(|_| {
+                Fault::field(
+                    format!("session_ids[{position}]"),
+                    "must be the id of a session, a UUID",
+                )
+            })
+        })
+        .collect::<Result<Vec<SessionId>, _>>()?;
+    let most = u32::try_from(request.most).map_err(|_| Fault::field("most", "must not be negative"))?;
+    Ok(Selection {
+        sessions: (!sessions.is_empty()).then_some(sessions),
+        after: request.after,
+        most: (most > 0).then_some(most),
+    })
+}
+
 fn status(levels: Levels) -> v1::PoolStatusResponse {
     v1::PoolStatusResponse {
         target: levels.target,
@@ -171,7 +220,7 @@ fn status(levels: Levels) -> v1::PoolStatusResponse {
     }
 }
 
-fn slot(slot: Slot) -> v1::Slot {
+fn slot(slot: Slot, bytes: Option<i64>) -> v1::Slot {
     let state = match slot.state {
         State::Empty => v1::SlotState::Empty,
         State::Preparing => v1::SlotState::Preparing,
@@ -187,5 +236,6 @@ fn slot(slot: Slot) -> v1::Slot {
         session_id: slot.session.map(|session| session.to_string()).unwrap_or_default(),
         modules: slot.modules,
         fingerprint: slot.fingerprint.unwrap_or_default(),
+        bytes,
     }
 }

@@ -13,10 +13,12 @@ mod cold;
 mod drop;
 mod fill;
 mod imprint;
+mod measure;
 mod prepare;
 mod reconcile;
 mod recycle;
 mod release;
+mod renew;
 mod seed;
 pub mod store;
 mod traffic;
@@ -33,6 +35,7 @@ use tracing::{Instrument, Span, info_span};
 
 pub use claim::{Home, Order};
 pub use reconcile::Repairs;
+pub use renew::Renewal;
 
 use self::{cold::Cold, traffic::Traffic};
 use crate::{config, database::Database, error::Error, metrics::Metrics};
@@ -139,12 +142,12 @@ impl Slots {
         Ok(levels)
     }
 
-    /// All slots that have or had a schema, by number.
+    /// Slots, by number.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn list(&self) -> Result<Vec<store::Slot>, Error> {
-        store::list(&*self.database.connection().await?).await
+    pub async fn list(&self, selection: &store::Selection) -> Result<Vec<store::Slot>, Error> {
+        store::list(&*self.database.connection().await?, selection).await
     }
 
     /// Changes how many ready slots are kept, for all replicas. What is too much goes at once.

@@ -227,15 +227,50 @@ pub async fn levels(client: &ClientWrapper, configured: u32) -> Result<Levels, E
     Ok(levels)
 }
 
-/// All records, by number.
+/// Which records to list; the default is all.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Only slots of these sessions.
+    pub sessions: Option<Vec<SessionId>>,
+    /// Only slots with a higher number.
+    pub after: i32,
+    /// That many at most.
+    pub most: Option<u32>,
+}
+
+/// Records, by number.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn list(client: &ClientWrapper) -> Result<Vec<Slot>, Error> {
+pub async fn list(client: &ClientWrapper, selection: &Selection) -> Result<Vec<Slot>, Error> {
+    let sessions: Option<Vec<Uuid>> = selection
+        .sessions
+        .as_ref()
+        .map(|sessions| sessions.iter().map(|session| session.uuid()).collect());
     let rows = client
-        .query(&format!("SELECT {COLUMNS} FROM provisioner.slots ORDER BY id"), &[])
+        .query(
+            &format!(
+                "SELECT {COLUMNS} FROM provisioner.slots
+                 WHERE ($1::uuid[] IS NULL OR session_id = ANY ($1)) AND id > $2 ORDER BY id LIMIT $3"
+            ),
+            &[&sessions, &selection.after, &selection.most.map(i64::from)],
+        )
         .await?;
     rows.iter().map(Slot::of).collect()
+}
+
+/// One record.
+///
+/// # Errors
+/// When the database is away.
+pub async fn find(client: &ClientWrapper, id: i32) -> Result<Option<Slot>, Error> {
+    let row = client
+        .query_opt(
+            &format!("SELECT {COLUMNS} FROM provisioner.slots WHERE id = $1"),
+            &[&id],
+        )
+        .await?;
+    row.as_ref().map(Slot::of).transpose()
 }
 
 /// Takes ready slots beyond the target out of the pool, those first that have been unused longest, if they have been

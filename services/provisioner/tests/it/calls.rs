@@ -3,14 +3,14 @@
 use anyhow::Result;
 use fault::Fault;
 use proto::v1::{
-    ListSchemasRequest, PoolStatusRequest, ProvisionSchemaRequest, SeedModulesRequest, SetPoolTargetRequest, SlotState,
-    provisioner_service_client::ProvisionerServiceClient,
+    ListSchemasRequest, PoolStatusRequest, ProvisionSchemaRequest, RecycleSlotRequest, SeedModulesRequest,
+    SetPoolTargetRequest, Slot, SlotState, provisioner_service_client::ProvisionerServiceClient,
 };
 use service::grpc;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::support::{Replica, database, session, value};
+use crate::support::{Replica, database, exists, session, until, value};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_need_the_secret_and_health_does_not() -> Result<()> {
@@ -108,7 +108,7 @@ async fn the_list_shows_who_lives_where() -> Result<()> {
     let home = replica.provision(id, &["ecommerce"]).await?;
     let slots = replica
         .calls()?
-        .list_schemas(ListSchemasRequest {})
+        .list_schemas(ListSchemasRequest::default())
         .await?
         .into_inner()
         .slots;
@@ -119,5 +119,118 @@ async fn the_list_shows_who_lives_where() -> Result<()> {
     assert_eq!(mine[0].role_name, home.role_name);
     assert_eq!(mine[0].modules, ["core", "ecommerce"]);
     assert_eq!(mine[0].fingerprint, modules::ddl_fingerprint());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_list_can_be_narrowed_and_measured() -> Result<()> {
+    let database = database().await?;
+    let replica = Replica::filled(&database, 2).await?;
+    let id = session();
+    replica.provision(id, &["ecommerce"]).await?;
+    let one = ListSchemasRequest {
+        session_ids: vec![id.to_string()],
+        with_bytes: true,
+        ..ListSchemasRequest::default()
+    };
+    let slots = replica.calls()?.list_schemas(one).await?.into_inner().slots;
+    assert_eq!(slots.len(), 1);
+    assert_eq!(slots[0].session_id, id.to_string());
+    let look = database.connect().await?;
+    let truth: i64 = value(
+        &look,
+        &format!(
+            "SELECT sum(pg_total_relation_size(quote_ident(schemaname) || '.' || quote_ident(tablename)))::bigint
+             FROM pg_tables WHERE schemaname = '{}'",
+            slots[0].schema_name
+        ),
+    )
+    .await?;
+    assert_eq!(slots[0].bytes, Some(truth));
+
+    let page = ListSchemasRequest {
+        after: 1,
+        most: 2,
+        ..ListSchemasRequest::default()
+    };
+    let slots = replica.calls()?.list_schemas(page).await?.into_inner().slots;
+    assert_eq!(
+        slots.iter().map(|slot| (slot.id, slot.bytes)).collect::<Vec<_>>(),
+        [(2, None), (3, None)]
+    );
+    let nonsense = ListSchemasRequest {
+        session_ids: vec!["x".to_owned()],
+        ..ListSchemasRequest::default()
+    };
+    let refused = replica.calls()?.list_schemas(nonsense).await.expect_err("malformed");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_table_costs_its_size_and_not_the_answer() -> Result<()> {
+    let database = database().await?;
+    let replica = Replica::filled(&database, 1).await?;
+    let home = replica.provision(session(), &[]).await?;
+    let look = database.connect().await?;
+    look.batch_execute(&format!(
+        "BEGIN; LOCK TABLE {}.users IN ACCESS EXCLUSIVE MODE",
+        home.schema_name
+    ))
+    .await?;
+    let all = ListSchemasRequest {
+        with_bytes: true,
+        ..ListSchemasRequest::default()
+    };
+    let slots = replica.calls()?.list_schemas(all).await?.into_inner().slots;
+    let claimed = slots.iter().find(|slot| slot.schema_name == home.schema_name);
+    assert_eq!(claimed.map(|slot| slot.bytes), Some(None));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ready_slot_is_made_anew_once_and_a_claimed_one_never() -> Result<()> {
+    let database = database().await?;
+    let replica = Replica::filled(&database, 2).await?;
+    let look = database.connect().await?;
+    let home = replica.provision(session(), &[]).await?;
+    replica.wait("the pool is full", |pool| pool.ready == 2).await?;
+    let slots = replica
+        .calls()?
+        .list_schemas(ListSchemasRequest::default())
+        .await?
+        .into_inner()
+        .slots;
+    let of = |slot: &Slot| RecycleSlotRequest {
+        slot_id: slot.id,
+        schema_name: slot.schema_name.clone(),
+    };
+    let claimed = slots
+        .iter()
+        .find(|slot| slot.schema_name == home.schema_name)
+        .expect("claimed");
+    let refused = replica.calls()?.recycle_slot(of(claimed)).await.expect_err("lived in");
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert_eq!(Fault::reason(&refused).0.as_deref(), Some("INVALID_STATE"));
+    assert!(exists(&look, &home.schema_name).await?);
+
+    let ready = slots
+        .iter()
+        .find(|slot| slot.state() == SlotState::Ready)
+        .expect("ready");
+    assert!(replica.calls()?.recycle_slot(of(ready)).await?.into_inner().begun);
+    let gone = "SELECT to_regnamespace($1) IS NULL";
+    until("its schema is dropped", &look, gone, &[&ready.schema_name]).await?;
+    replica.wait("the pool is full again", |pool| pool.ready == 2).await?;
+    let again = replica.calls()?.recycle_slot(of(ready)).await?.into_inner();
+    assert!(!again.begun, "a repeat does not meet the schema that was made since");
+    assert_eq!(replica.pool().await?.ready, 2);
+
+    let nowhere = RecycleSlotRequest {
+        slot_id: 9_999,
+        schema_name: "slot_9999_1".to_owned(),
+    };
+    let refused = replica.calls()?.recycle_slot(nowhere).await.expect_err("no such slot");
+    assert_eq!(refused.code(), Code::NotFound);
     Ok(())
 }

@@ -1,13 +1,17 @@
-//! The gRPC services: for the studio's backend and for the data plane.
+//! The gRPC services: for the studio's backend, for the data plane and for operators.
 
 mod directory;
+mod operators;
 mod read;
 mod sessions;
 mod view;
 
 use std::sync::Arc;
 
-use proto::v1::{session_service_server::SessionServiceServer, tenant_directory_server::TenantDirectoryServer};
+use proto::v1::{
+    operator_service_server::OperatorServiceServer, session_service_server::SessionServiceServer,
+    tenant_directory_server::TenantDirectoryServer,
+};
 use service::{
     config::Secret,
     grpc::{MOST_MESSAGE_BYTES, guard, server, span},
@@ -42,10 +46,12 @@ pub async fn serve(
         config: Arc::new(config),
     };
     let studio = SessionServiceServer::new(door.clone()).max_decoding_message_size(MOST_MESSAGE_BYTES);
+    let operators = OperatorServiceServer::new(door.clone()).max_decoding_message_size(MOST_MESSAGE_BYTES);
     let directory = TenantDirectoryServer::new(door).max_decoding_message_size(MOST_MESSAGE_BYTES);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<SessionServiceServer<Door>>().await;
     health.set_serving::<TenantDirectoryServer<Door>>().await;
+    health.set_serving::<OperatorServiceServer<Door>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -56,6 +62,7 @@ pub async fn serve(
         .add_service(health_service)
         .add_service(reflection)
         .add_service(InterceptedService::new(studio, guard(secret.clone())))
+        .add_service(InterceptedService::new(operators, guard(secret.clone())))
         .add_service(InterceptedService::new(directory, guard(secret)))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopping);
     lifecycle.spawn(async move {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use domain::SessionId;
 use fault::{Detail, Fault, codes};
 use proto::v1::{CreateSessionRequest, FeatureChoice, SessionRef, SessionStatus as Wire, session_ref::By};
 use tonic::Request;
@@ -121,4 +123,36 @@ pub fn page(statuses: &[i32], size: i32) -> Result<(Vec<domain::SessionStatus>, 
     let size = wrong.check("page_size", size);
     wrong.finish()?;
     Ok((statuses.unwrap_or_default(), size.unwrap_or_default()))
+}
+
+/// The id of a session.
+pub fn session_id(text: &str) -> Result<SessionId, Fault> {
+    text.parse()
+        .map_err(|_| Fault::field("session_id", "must be the id of a session, a UUID"))
+}
+
+/// A page token is the id of the last session shown; callers need not know.
+pub fn page_token(token: &str) -> Result<Option<SessionId>, Fault> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    BASE64_URL_SAFE_NO_PAD
+        .decode(token)
+        .ok()
+        .and_then(|bytes| uuid::Uuid::from_slice(&bytes).ok())
+        .map(|id| Some(id.into()))
+        .ok_or_else(strange_page_token)
+}
+
+/// The token behind a page of `found` sessions; a page that is not full is the last.
+pub fn next_page(last: Option<SessionId>, found: usize, size: i64) -> String {
+    match last {
+        Some(last) if i64::try_from(found) == Ok(size) => BASE64_URL_SAFE_NO_PAD.encode(last.uuid()),
+        _ => String::new(),
+    }
+}
+
+/// A page token that is none of ours.
+pub fn strange_page_token() -> Fault {
+    Fault::field("page_token", "must come from an earlier answer")
 }

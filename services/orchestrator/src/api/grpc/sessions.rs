@@ -1,7 +1,5 @@
 //! `SessionService`, for the studio's backend.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use domain::SessionId;
 use fault::Fault;
 use futures::stream::BoxStream;
 use proto::{status_to, timestamp, v1::*};
@@ -117,14 +115,14 @@ impl session_service_server::SessionService for Door {
     ) -> Result<Response<ListSessionsResponse>, Status> {
         let request = request.into_inner();
         let (statuses, size) = read::page(&request.statuses, request.page_size)?;
-        let before = page_token(&request.page_token)?;
+        let before = read::page_token(&request.page_token)?;
         let found = self
             .sessions
             .store()
             .list(&statuses, before, size)
             .await
             .map_err(Fault::from)?;
-        let next_page_token = next_page(&found, size);
+        let next_page_token = read::next_page(found.last().map(|last| last.id), found.len(), size);
         let (frontend, now) = (&self.config.preview_frontend_url, self.sessions.now());
         let sessions = found
             .into_iter()
@@ -134,25 +132,5 @@ impl session_service_server::SessionService for Door {
             sessions,
             next_page_token,
         }))
-    }
-}
-
-/// A page token is the id of the last session shown; callers need not know.
-fn page_token(token: &str) -> Result<Option<SessionId>, Fault> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    BASE64_URL_SAFE_NO_PAD
-        .decode(token)
-        .ok()
-        .and_then(|bytes| uuid::Uuid::from_slice(&bytes).ok())
-        .map(|id| Some(id.into()))
-        .ok_or_else(|| Fault::field("page_token", "must come from an earlier answer"))
-}
-
-fn next_page(found: &[Record], size: i64) -> String {
-    match found.last() {
-        Some(last) if i64::try_from(found.len()) == Ok(size) => BASE64_URL_SAFE_NO_PAD.encode(last.id.uuid()),
-        _ => String::new(),
     }
 }

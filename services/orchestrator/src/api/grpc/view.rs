@@ -1,10 +1,16 @@
 //! How a session looks on the wire.
 
 use chrono::{DateTime, Utc};
-use domain::SessionToken;
+use domain::{SessionStatus, SessionToken};
 use proto::{status_to, timestamp, v1};
 
-use crate::{api::rest::preview_url, session::Session};
+use crate::{
+    api::rest::preview_url,
+    session::{
+        Session,
+        store::{Entry, What},
+    },
+};
 
 /// The session at `now`; the token only for who holds it.
 pub fn session(session: Session, token: Option<&SessionToken>, frontend: &str, now: DateTime<Utc>) -> v1::Session {
@@ -37,7 +43,7 @@ pub fn session(session: Session, token: Option<&SessionToken>, frontend: &str, n
 pub fn tenant(session: Session, now: DateTime<Utc>) -> v1::Tenant {
     let status = session.shown_status(now);
     let enabled = owned(&session.selection().enabled);
-    let place = session.place.filter(|_| status == domain::SessionStatus::Ready);
+    let place = session.place.filter(|_| status == SessionStatus::Ready);
     let (schema_name, role_name) = place
         .map(|place| (place.schema.to_string(), place.role.to_string()))
         .unwrap_or_default();
@@ -55,6 +61,56 @@ pub fn tenant(session: Session, now: DateTime<Utc>) -> v1::Tenant {
         tier: session.tier,
         expires_at: Some(timestamp(session.expires_at)),
     }
+}
+
+/// The session as operators see it.
+pub fn operated(session: Session, bytes: Option<i64>, frontend: &str, now: DateTime<Utc>) -> v1::OperatedSession {
+    let place = session.place.as_ref().filter(|_| session.status.is_live());
+    v1::OperatedSession {
+        schema_name: place.map(|place| place.schema.to_string()).unwrap_or_default(),
+        schema_bytes: bytes,
+        client_network: session.client_network.clone(),
+        session: Some(self::session(session, None, frontend, now)),
+    }
+}
+
+/// What happened, as operators see it.
+pub fn happening(entry: Entry) -> v1::Happening {
+    let (kind, from, to, reason) = match entry.what {
+        What::Transition { from, to, reason } => (v1::HappeningKind::Transition, from, Some(to), reason),
+        What::Updated => (v1::HappeningKind::Updated, None, None, String::new()),
+        What::Extended => (v1::HappeningKind::Extended, None, None, String::new()),
+        What::Restarting => (v1::HappeningKind::Restarting, None, None, String::new()),
+        What::Restarted => (v1::HappeningKind::Restarted, None, None, String::new()),
+    };
+    v1::Happening {
+        id: entry.id,
+        at: Some(timestamp(entry.at)),
+        session_id: entry.session.to_string(),
+        kind: kind.into(),
+        from: wire(from),
+        to: wire(to),
+        reason,
+        replica: entry.replica,
+    }
+}
+
+/// The transition of an entry that is one.
+pub fn transition(entry: &Entry) -> Option<v1::Transition> {
+    let What::Transition { from, to, reason } = &entry.what else {
+        return None;
+    };
+    Some(v1::Transition {
+        at: Some(timestamp(entry.at)),
+        from: wire(*from),
+        to: status_to(*to).into(),
+        reason: reason.clone(),
+        replica: entry.replica.clone(),
+    })
+}
+
+fn wire(status: Option<SessionStatus>) -> i32 {
+    status.map_or(v1::SessionStatus::Unspecified, status_to).into()
 }
 
 fn owned(slugs: &[&str]) -> Vec<String> {

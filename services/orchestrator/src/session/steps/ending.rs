@@ -13,7 +13,7 @@ use crate::session::{
 };
 
 /// Sessions ended in one transaction.
-const BATCH: i64 = 200;
+pub(super) const BATCH: i64 = 200;
 /// Drops asked of the provisioner at a time.
 const DROPS_AT_A_TIME: usize = 4;
 
@@ -23,11 +23,16 @@ impl Sessions {
     /// # Errors
     /// 503 when the database is away. The provisioner may be: then the reconciler finishes.
     pub async fn end(&self, key: &Key, reason: &'static str) -> Result<bool, Fault> {
+        self.end_recorded(key, reason, reason).await
+    }
+
+    /// The same with a reason in anybody's words, which is recorded, and one of ours, which is counted.
+    pub(super) async fn end_recorded(&self, key: &Key, reason: &str, counted: &'static str) -> Result<bool, Fault> {
         let Some(session) = self.store().end(key, reason, self.now()).await? else {
             return Ok(false);
         };
         tracing::info!(session.id = %session.id, reason, "a session ended");
-        self.metrics().stepped(SessionStatus::Dropped, reason);
+        self.metrics().stepped(SessionStatus::Dropped, counted);
         self.take_away(session.id).await;
         Ok(true)
     }

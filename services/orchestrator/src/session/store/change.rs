@@ -10,9 +10,11 @@ use crate::{
     session::{Key, Place, Session, Update},
 };
 
-/// One entry of a session's history, in the order in which things happened.
+/// One entry of the history, in the order in which things happened.
 #[derive(Clone, Debug)]
 pub struct Entry {
+    /// To which session.
+    pub session: SessionId,
     /// Rises; clients resume behind it.
     pub id: i64,
     /// When.
@@ -143,17 +145,29 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn history(&self, session: SessionId, after: i64) -> Result<Vec<Entry>, Trouble> {
-        let sql = "
-            SELECT id, at, 'STEP' AS kind, from_status, to_status, reason, replica FROM control.session_transitions
-            WHERE session_id = $1 AND id > $2
-            UNION ALL
-            SELECT id, at, kind, NULL, NULL, NULL, replica FROM control.session_changes
-            WHERE session_id = $1 AND id > $2
-            ORDER BY id";
+        self.entries("session_id = $1 AND id > $2", &[&session.uuid(), &after])
+            .await
+    }
+
+    /// What happened to any session behind the entry `after`, up to `most` entries.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn happenings(&self, after: i64, most: i64) -> Result<Vec<Entry>, Trouble> {
+        self.entries("id > $1 ORDER BY id LIMIT $2", &[&after, &most]).await
+    }
+
+    async fn entries(&self, which: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Entry>, Trouble> {
+        let sql = format!(
+            "(SELECT id, session_id, at, 'STEP' AS kind, from_status, to_status, reason, replica
+              FROM control.session_transitions WHERE {which})
+             UNION ALL
+             (SELECT id, session_id, at, kind, NULL, NULL, NULL, replica FROM control.session_changes WHERE {which})
+             ORDER BY id"
+        );
         let client = self.client().await?;
-        let statement = client.prepare_cached(sql).await?;
-        let rows = client.query(&statement, &[&session.uuid(), &after]).await?;
-        rows.iter().map(entry).collect()
+        let statement = client.prepare_cached(&sql).await?;
+        client.query(&statement, params).await?.iter().map(entry).collect()
     }
 }
 
@@ -177,6 +191,7 @@ fn entry(row: &tokio_postgres::Row) -> Result<Entry, Trouble> {
         other => return Err(Trouble::Row(format!("a change {other}"))),
     };
     Ok(Entry {
+        session: row.try_get::<_, uuid::Uuid>("session_id")?.into(),
         id: row.try_get("id")?,
         at: row.try_get("at")?,
         what,
