@@ -22,6 +22,13 @@ impl Currency {
     }
 }
 
+impl Default for Currency {
+    /// US dollars, as in the contract.
+    fn default() -> Self {
+        Self("USD")
+    }
+}
+
 impl FromStr for Currency {
     type Err = NotACurrency;
 

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::{MODULES, Module};
+use crate::{MODULES, Module, SEED_FUNCTIONS};
 
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     MODULES
@@ -18,7 +18,11 @@ static NAMES: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| MODULES.iter().flat_map(|module| module.table_names()).collect());
 
 static FINGERPRINT: LazyLock<String> = LazyLock::new(|| {
-    Sha256::digest(SCRIPT.as_bytes())
+    let seeds = MODULES.iter().flat_map(|module| [module.id, module.seed]);
+    let scripts = [SCRIPT.as_str(), SEED_FUNCTIONS].into_iter().chain(seeds);
+    scripts
+        .fold(Sha256::new(), Sha256::chain_update)
+        .finalize()
         .iter()
         .map(|b| format!("{b:02x}"))
         .collect()
@@ -35,8 +39,9 @@ pub fn table_names() -> &'static [&'static str] {
     &NAMES
 }
 
-/// SHA-256 of [`tables_sql`] in lower-case hex. A slot made from other DDL has another one.
-pub fn ddl_fingerprint() -> &'static str {
+/// SHA-256 in lower-case hex of [`tables_sql`] and all demo data, which a slot may hold before it is given out. A slot
+/// made from others has another one.
+pub fn fingerprint() -> &'static str {
     &FINGERPRINT
 }
 
@@ -83,9 +88,9 @@ mod tests {
 
     #[test]
     fn the_fingerprint_is_a_sha256_in_hex() {
-        assert_eq!(ddl_fingerprint().len(), 64);
+        assert_eq!(fingerprint().len(), 64);
         assert!(
-            ddl_fingerprint()
+            fingerprint()
                 .bytes()
                 .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
         );

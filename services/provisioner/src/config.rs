@@ -40,6 +40,8 @@ pub struct Pool {
     pub reconcile: Duration,
     /// How long a ready slot beyond the target stays unused before it is dropped.
     pub surplus: Duration,
+    /// How old the demo data of a ready slot may get; zero: it is made when a session moves in.
+    pub fresh: Duration,
     /// How long a session waits for a slot when the pool is empty.
     pub patience: Duration,
 }
@@ -98,6 +100,12 @@ impl Pool {
                 600,
                 0..=86_400,
                 "How long a ready schema beyond POOL_TARGET stays unused before it is dropped.",
+            )),
+            fresh: Duration::from_secs(reader.number(
+                "POOL_FRESH_SECONDS",
+                600,
+                0..=86_400,
+                "How old the demo data of a ready schema may get; 0 makes it when a session moves in.",
             )),
             patience: Duration::from_secs(reader.number(
                 "POOL_WAIT_SECONDS",

@@ -33,6 +33,8 @@ pub enum Step {
     Claim,
     /// The demo data within it, or of modules met later.
     Seed,
+    /// Demo data for a slot in the pool.
+    Furnish,
     /// Making a slot's tables.
     Prepare,
     /// Taking the name away when a session ends.
@@ -50,6 +52,7 @@ impl Step {
         match self {
             Self::Claim => "claim",
             Self::Seed => "seed",
+            Self::Furnish => "furnish",
             Self::Prepare => "prepare",
             Self::Release => "release",
             Self::Recycle => "recycle",

@@ -5,7 +5,10 @@ use anyhow::{Context, bail};
 use crate::{database::Database, lock};
 
 /// In order; what was released is never changed.
-const MIGRATIONS: &[(i32, &str)] = &[(1, include_str!("../migrations/0001_slots.sql"))];
+const MIGRATIONS: &[(i32, &str)] = &[
+    (1, include_str!("../migrations/0001_slots.sql")),
+    (2, include_str!("../migrations/0002_furnished.sql")),
+];
 
 /// Brings the schema up to date. Replicas that start together wait for each other.
 ///

@@ -10,7 +10,7 @@ use tokio_postgres::{error::SqlState, types::ToSql};
 use tracing::{Instrument, info_span};
 
 use super::{
-    Slots, WITHOUT_CHECKS, call, seed,
+    Slots, call, seed,
     store::{COLUMNS, Slot},
 };
 use crate::{database::Transaction, error::Error, lock, metrics::Step};
@@ -93,55 +93,73 @@ impl Slots {
         .await
     }
 
-    /// Takes a ready slot, renames it and seeds it, in one transaction of two round trips; `None` when the pool is
-    /// empty.
+    /// Takes a ready slot, renames it and seeds what is missing, in one transaction of two round trips; `None` when the
+    /// pool is empty.
     async fn claim(&self, order: &Order) -> Result<Option<Home>, Error> {
         let _call = self.traffic.enter();
         let started = Instant::now();
         let transaction = self.database.lend().await?;
-        let take = take(&transaction, order.session).instrument(call("slot.take"));
-        let Some((known, slot)) = take.await? else {
+        let take = take(&transaction, order).instrument(call("slot.take"));
+        let Some((fit, slot)) = take.await? else {
             transaction.rollback().await?;
             self.fill.notify_one();
             return Ok(None);
         };
-        if known {
+        if fit == Fit::Known {
             let missing = seed::missing(&slot, &order.modules);
             seed::add(transaction, &slot, order, &missing).await?;
             return Ok(Some(home(slot.schema()?.clone(), slot.role)));
         }
-        let moved = self.move_in(transaction, &slot, order).await;
+        let moved = self.move_in(transaction, &slot, fit, order).await;
         self.fill.notify_one();
         match moved {
             Ok(schema) => {
                 self.metrics.took(Step::Claim, started.elapsed());
                 Ok(Some(home(schema, slot.role)))
             }
-            Err(error) if is_suspicious(&error) => {
-                tracing::error!(slot.id, %error, cause = ?error.state(), "a ready slot cannot be used: it is discarded");
-                self.discard_ready(&slot).await?;
+            Err(error) => {
+                self.discard_if_suspicious(&slot, &error).await?;
                 Err(error)
             }
-            Err(error) => Err(error),
         }
     }
 
-    async fn move_in(&self, mut transaction: Transaction, slot: &Slot, order: &Order) -> Result<SchemaName, Error> {
+    async fn move_in(
+        &self,
+        mut transaction: Transaction,
+        slot: &Slot,
+        fit: Fit,
+        order: &Order,
+    ) -> Result<SchemaName, Error> {
         let schema = SchemaName::of(order.session);
-        let chosen = seed::with_core(&order.modules);
+        let modules = seed::with_core(&order.modules);
+        let (kept, clear) = match fit {
+            Fit::Other => (None, seed::clear(slot)),
+            Fit::Furnished | Fit::Known => (slot.seed, String::new()),
+        };
+        let seed = kept.unwrap_or(order.session);
+        let missing = if kept.is_some() {
+            seed::missing(slot, &modules)
+        } else {
+            modules.clone()
+        };
+        let (chosen, currency) = (seed::ids(&modules).join(","), order.currency);
         let rename = format!(
             "ALTER SCHEMA {} RENAME TO {};
-             UPDATE provisioner.slots SET state = 'claimed', schema_name = '{schema}', session_id = '{}',
-                modules = '{{{}}}', uses = uses + 1, updated_at = now() WHERE id = {};
-             {WITHOUT_CHECKS}; {}",
+             UPDATE provisioner.slots SET state = 'claimed', schema_name = '{schema}', session_id = '{}', modules = '{{{chosen}}}',
+                seed = '{seed}', currency = '{currency}', wanted = '{{{chosen}}}', wanted_currency = '{currency}', uses = uses + 1,
+                updated_at = now() WHERE id = {}",
             slot.schema()?.quoted(),
             schema.quoted(),
             order.session,
-            seed::ids(&chosen).join(","),
             slot.id,
-            seed::settings(&schema, order),
         );
-        let script = modules::seed_sql(&chosen);
+        let script = if missing.is_empty() {
+            String::new()
+        } else {
+            let settings = seed::settings(&schema, seed, order.currency);
+            format!("{settings} {clear} {}", modules::seed_sql(&missing))
+        };
         let started = Instant::now();
         // One flush. After an error PostgreSQL skips what follows, and COMMIT rolls back.
         let (renamed, seeded, committed) = join!(
@@ -159,6 +177,15 @@ impl Slots {
         Ok(schema)
     }
 
+    /// Takes a ready slot out of the pool that cannot be used.
+    pub(super) async fn discard_if_suspicious(&self, slot: &Slot, error: &Error) -> Result<(), Error> {
+        if is_suspicious(error) {
+            tracing::error!(slot.id, %error, cause = ?error.state(), "a ready slot cannot be used: it is discarded");
+            self.discard_ready(slot).await?;
+        }
+        Ok(())
+    }
+
     async fn discard_ready(&self, slot: &Slot) -> Result<(), Error> {
         let connection = self.database.connection().await?;
         connection
@@ -173,31 +200,51 @@ impl Slots {
     }
 }
 
-/// Begins, waits for other calls about the session, and takes its slot (`true`) or the slot used last (`false`): the
-/// connections know its tables best, and slots that are too many come to rest at the other end.
-async fn take(transaction: &Transaction, session: SessionId) -> Result<Option<(bool, Slot)>, Error> {
+/// How a slot suits a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    /// It lives there already.
+    Known,
+    /// Nothing is in it that the session did not choose.
+    Furnished,
+    /// It must be cleared first.
+    Other,
+}
+
+/// Begins, waits for other calls about the session, and takes its slot, or else the one of the pool that holds most of
+/// what it chose and nothing else. Of equals the slot used last: the connections know its tables best, and slots that
+/// are too many come to rest at the other end.
+async fn take(transaction: &Transaction, order: &Order) -> Result<Option<(Fit, Slot)>, Error> {
     let statement = transaction
         .prepare_cached(&format!(
             "WITH known AS (
-                SELECT true AS known, {COLUMNS} FROM provisioner.slots WHERE session_id = $1 FOR UPDATE
+                SELECT true AS known, true AS fits, {COLUMNS} FROM provisioner.slots WHERE session_id = $1 FOR UPDATE
              ), pooled AS (
-                SELECT false AS known, {COLUMNS} FROM provisioner.slots
+                SELECT false, modules <@ $3 AND (cardinality(modules) < 2 OR currency = $4) AS fits, {COLUMNS}
+                FROM provisioner.slots
                 WHERE state = 'ready' AND fingerprint = $2 AND NOT EXISTS (SELECT FROM known)
-                ORDER BY updated_at DESC LIMIT 1 FOR UPDATE SKIP LOCKED
+                ORDER BY fits DESC, cardinality(modules) DESC, updated_at DESC LIMIT 1 FOR UPDATE SKIP LOCKED
              )
              SELECT * FROM known UNION ALL SELECT * FROM pooled"
         ))
         .await?;
-    let begin = format!("BEGIN; {}", lock::for_transaction(lock::of(session)));
-    let (id, fingerprint) = (session.uuid(), modules::ddl_fingerprint());
-    let parameters: [&(dyn ToSql + Sync); 2] = [&id, &fingerprint];
+    let begin = format!("BEGIN; {}", lock::for_transaction(lock::of(order.session)));
+    let (id, fingerprint) = (order.session.uuid(), modules::fingerprint());
+    let chosen = seed::ids(&seed::with_core(&order.modules));
+    let currency = order.currency.as_str();
+    let parameters: [&(dyn ToSql + Sync); 4] = [&id, &fingerprint, &chosen, &currency];
     let (begun, taken) = join!(
         transaction.batch_execute(&begin),
         transaction.query_opt(&statement, &parameters)
     );
     begun?;
     let Some(row) = taken? else { return Ok(None) };
-    Ok(Some((row.get("known"), Slot::of(&row)?)))
+    let fit = match (row.get("known"), row.get("fits")) {
+        (true, _) => Fit::Known,
+        (false, true) => Fit::Furnished,
+        (false, false) => Fit::Other,
+    };
+    Ok(Some((fit, Slot::of(&row)?)))
 }
 
 /// Whether the slot may be to blame: it is not what its record says. A schema of that name that exists already is

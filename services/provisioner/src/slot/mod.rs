@@ -12,6 +12,7 @@ mod claim;
 mod cold;
 mod drop;
 mod fill;
+mod furnish;
 mod imprint;
 mod measure;
 mod prepare;
@@ -68,6 +69,8 @@ pub struct Slots {
     fill: Notify,
     /// A session is over.
     ended: Notify,
+    /// A ready slot has no demo data.
+    bare: Notify,
 }
 
 /// Names that depend on the database.
@@ -97,7 +100,7 @@ impl Slots {
                 &[],
             )
             .await?;
-        store::announce(&connection, modules::ddl_fingerprint()).await?;
+        store::announce(&connection, modules::fingerprint()).await?;
         drop(connection);
         let name: String = row.get(0);
         Ok(Arc::new(Self {
@@ -119,13 +122,17 @@ impl Slots {
             low: AtomicBool::new(true),
             fill: Notify::new(),
             ended: Notify::new(),
+            bare: Notify::new(),
         }))
     }
 
-    /// Starts what goes on beside the calls: filling the pool, emptying ended slots, reconciling.
+    /// Starts what goes on beside the calls: filling the pool, furnishing it, emptying ended slots, reconciling.
     pub fn start(self: &Arc<Self>) {
         self.lifecycle.spawn(self.clone().keep_reconciling());
         self.lifecycle.spawn(self.clone().keep_filling());
+        if !self.pool.fresh.is_zero() {
+            self.lifecycle.spawn(self.clone().keep_furnishing());
+        }
         for _ in 0..recycle::WORKERS {
             self.lifecycle.spawn(self.clone().keep_emptying());
         }

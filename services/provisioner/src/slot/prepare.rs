@@ -67,6 +67,7 @@ impl Slots {
         }
         self.metrics.took(Step::Prepare, started.elapsed());
         self.cold.announce();
+        self.bare.notify_one();
         Ok(true)
     }
 
@@ -79,7 +80,7 @@ impl Slots {
                 "SELECT count(*) FILTER (WHERE state IN ('ready', 'preparing')),
                     count(*) FILTER (WHERE state = 'gone'), count(*) FILTER (WHERE state = 'gone' AND attempts = 0)
                  FROM provisioner.slots WHERE fingerprint = $1 AND NOT discard",
-                &[&modules::ddl_fingerprint()],
+                &[&modules::fingerprint()],
             )
             .await?;
         let (usable, ended, free): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
@@ -208,7 +209,7 @@ impl Slots {
 
     /// Whether this program's DDL is the present one.
     pub(super) async fn is_present(&self) -> Result<bool, Error> {
-        store::is_present(&*self.database.connection().await?, modules::ddl_fingerprint()).await
+        store::is_present(&*self.database.connection().await?, modules::fingerprint()).await
     }
 }
 
@@ -218,13 +219,14 @@ async fn reserve_one(transaction: &Transaction) -> Result<Option<Slot>, Error> {
             &format!(
                 "UPDATE provisioner.slots SET state = 'preparing', generation = generation + 1, uses = 0,
                     schema_name = format('slot_%s_%s', lpad(id::text, greatest(4, length(id::text)), '0'), generation + 1),
-                    fingerprint = $1, imprint = NULL, modules = '{{}}', discard = false, attempts = 0,
+                    fingerprint = $1, imprint = NULL, modules = '{{}}', seed = NULL, currency = NULL, furnished_at = NULL,
+                    discard = false, attempts = 0,
                     retry_at = '-infinity', updated_at = now()
                  WHERE id = (
                     SELECT id FROM provisioner.slots WHERE state = 'empty' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
                  RETURNING {COLUMNS}"
             ),
-            &[&modules::ddl_fingerprint()],
+            &[&modules::fingerprint()],
         )
         .await?;
     row.as_ref().map(Slot::of).transpose()

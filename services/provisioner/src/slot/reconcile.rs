@@ -52,7 +52,7 @@ impl Slots {
         if alone.get(0) {
             repairs.abandoned = transaction.execute(&abandoned(), &[]).await?;
             repairs.missing = forget_missing(&transaction).await?;
-            let fingerprint = modules::ddl_fingerprint();
+            let fingerprint = modules::fingerprint();
             if store::is_present(&transaction, fingerprint).await? {
                 repairs.outdated = transaction.execute(OUTDATED, &[&fingerprint]).await?;
                 let target = store::target(&transaction, self.pool.target).await?;

@@ -133,7 +133,8 @@ impl Slots {
         transaction
             .batch_execute(&format!(
                 "ALTER SCHEMA {} RENAME TO {};
-                 UPDATE provisioner.slots SET state = 'ready', schema_name = '{pooled}', modules = '{{}}', attempts = 0,
+                 UPDATE provisioner.slots SET state = 'ready', schema_name = '{pooled}', modules = '{{}}', seed = NULL,
+                    currency = NULL, furnished_at = NULL, attempts = 0,
                     retry_at = '-infinity', updated_at = now() WHERE id = {}",
                 schema.quoted(),
                 pooled.quoted(),
@@ -142,6 +143,7 @@ impl Slots {
             .await?;
         transaction.commit().await?;
         self.cold.announce();
+        self.bare.notify_one();
         Ok(Outcome::Recycled)
     }
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use domain::{SchemaName, SessionId};
+use domain::{Currency, SchemaName, SessionId};
 use modules::{CORE, MODULES, Module};
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{
-    Order, Slots, call,
+    Order, Slots, WITHOUT_CHECKS, call,
     store::{COLUMNS, Slot},
 };
 use crate::{database::Transaction, error::Error, lock, metrics::Step};
@@ -62,9 +62,9 @@ pub async fn add(
         return transaction.rollback().await;
     }
     let schema = slot.schema()?;
-    let settings = settings(schema, order);
+    let settings = settings(schema, slot.seed.unwrap_or(order.session), order.currency);
     transaction
-        .batch_execute(&format!("{settings}; {}", modules::seed_sql(missing)))
+        .batch_execute(&format!("{settings} {}", modules::seed_sql(missing)))
         .instrument(call("slot.seed"))
         .await?;
     transaction
@@ -76,14 +76,24 @@ pub async fn add(
     transaction.commit().await
 }
 
-/// What must stand in the transaction before a seed runs.
-pub fn settings(schema: &SchemaName, order: &Order) -> String {
+/// What must stand in the transaction before a seed runs. `seed` is what the ids are made from.
+pub fn settings(schema: &SchemaName, seed: SessionId, currency: Currency) -> String {
     format!(
-        "SET LOCAL search_path = {}; SET LOCAL livepreview.seed = '{}'; SET LOCAL livepreview.currency = '{}'",
+        "SET LOCAL search_path = {}; SET LOCAL livepreview.seed = '{seed}'; SET LOCAL livepreview.currency = '{currency}';
+         {WITHOUT_CHECKS};",
         schema.quoted(),
-        order.session,
-        order.currency
     )
+}
+
+/// What takes the demo data out of a slot that nobody has lived in since it was furnished.
+pub fn clear(slot: &Slot) -> String {
+    let furnished = MODULES
+        .iter()
+        .filter(|module| slot.modules.iter().any(|known| known == module.id));
+    furnished
+        .flat_map(|module| module.table_names())
+        .map(|table| format!("DELETE FROM {table};"))
+        .collect()
 }
 
 /// The chosen modules that the slot has no demo data of, in order.

@@ -47,6 +47,8 @@ pub struct Slot {
     pub session: Option<SessionId>,
     /// Modules that were seeded.
     pub modules: Vec<String>,
+    /// What the ids of their rows were made from.
+    pub seed: Option<SessionId>,
 }
 
 /// How many slots are in each state.
@@ -82,7 +84,7 @@ impl Levels {
 
 /// The columns that make a [`Slot`].
 pub const COLUMNS: &str =
-    "id, role_name, state, schema_name, generation, uses, fingerprint, imprint, session_id, modules";
+    "id, role_name, state, schema_name, generation, uses, fingerprint, imprint, session_id, modules, seed";
 
 impl Slot {
     /// Reads [`COLUMNS`].
@@ -110,6 +112,7 @@ impl Slot {
             imprint: row.get("imprint"),
             session: row.get::<_, Option<Uuid>>("session_id").map(SessionId::from),
             modules: row.get("modules"),
+            seed: row.get::<_, Option<Uuid>>("seed").map(SessionId::from),
         })
     }
 
@@ -143,7 +146,7 @@ impl Slot {
     /// Whether this program's DDL made the schema.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.fingerprint.as_deref() == Some(modules::ddl_fingerprint())
+        self.fingerprint.as_deref() == Some(modules::fingerprint())
     }
 }
 
@@ -214,7 +217,7 @@ pub async fn levels(client: &ClientWrapper, configured: u32) -> Result<Levels, E
         target: target(client, configured).await?,
         ..Levels::default()
     };
-    for row in client.query(&statement, &[&modules::ddl_fingerprint()]).await? {
+    for row in client.query(&statement, &[&modules::fingerprint()]).await? {
         let count = u32::try_from(row.get::<_, i64>(1)).unwrap_or(u32::MAX);
         match row.get(0) {
             "preparing" => levels.preparing = count,
@@ -291,7 +294,7 @@ pub async fn discard_surplus(client: &ClientWrapper, target: u32, unused: Durati
                 ) AND updated_at < now() - make_interval(secs => $3)
                 FOR UPDATE SKIP LOCKED)
              AND state = 'ready'",
-            &[&modules::ddl_fingerprint(), &i64::from(target), &unused.as_secs_f64()],
+            &[&modules::fingerprint(), &i64::from(target), &unused.as_secs_f64()],
         )
         .await?;
     Ok(discarded)

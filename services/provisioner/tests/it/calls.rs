@@ -118,7 +118,7 @@ async fn the_list_shows_who_lives_where() -> Result<()> {
     assert_eq!(mine[0].schema_name, home.schema_name);
     assert_eq!(mine[0].role_name, home.role_name);
     assert_eq!(mine[0].modules, ["core", "ecommerce"]);
-    assert_eq!(mine[0].fingerprint, modules::ddl_fingerprint());
+    assert_eq!(mine[0].fingerprint, modules::fingerprint());
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod calls;
 mod claim;
 mod crash;
 mod drop;
+mod furnish;
 mod installation;
 mod isolation;
 mod pool;

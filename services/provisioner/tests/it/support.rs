@@ -66,6 +66,7 @@ pub fn config(database: &TestDatabase, settings: &[(&str, &str)]) -> Result<Conf
         ("PROVISIONER_ADMIN_ADDR", "127.0.0.1:0"),
         ("INTERNAL_API_SECRET", SECRET),
         ("POOL_TARGET", "0"),
+        ("POOL_FRESH_SECONDS", "0"),
         ("POOL_WAIT_SECONDS", "60"),
         ("DATABASE_URL", url.as_str()),
     ];
