@@ -1,6 +1,7 @@
 //! The product from outside, all processes running.
 
 mod bad_input;
+mod faults;
 mod hang_up;
 mod operations;
 mod restart;

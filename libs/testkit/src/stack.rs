@@ -61,6 +61,16 @@ impl StackBuilder {
     /// # Errors
     /// When one of the services does not get ready, with the end of its log.
     pub async fn start(self) -> Result<Stack> {
+        let mut stack = self.prepare().await?;
+        stack.processes.start(|_| ()).await?;
+        Ok(stack)
+    }
+
+    /// Its database and its addresses are there; nothing is started yet.
+    ///
+    /// # Errors
+    /// When there is no database or no free port.
+    pub async fn prepare(self) -> Result<Stack> {
         let database = match &self.private {
             Some(settings) => TestDatabase::private(settings).await?,
             None => TestDatabase::create().await?,
@@ -87,13 +97,11 @@ impl StackBuilder {
             grace: Duration::from_secs(10),
         };
         let processes = devstack::stack::Stack::new(options, &Watchdog::start()?)?;
-        let mut stack = Stack {
+        Ok(Stack {
             processes,
             database,
             logs,
-        };
-        stack.processes.start(|_| ()).await?;
-        Ok(stack)
+        })
     }
 }
 

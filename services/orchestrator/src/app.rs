@@ -103,7 +103,7 @@ async fn migrate(pool: &deadpool_postgres::Pool) -> anyhow::Result<()> {
             Ok(()) => return Ok(()),
             Err(error) if error.is_passing() && tokio::time::Instant::now() < until => {
                 tracing::warn!(cause = cause(error), "waiting for the control database");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(250)).await;
             }
             Err(error) => anyhow::bail!(
                 "{}; check CONTROL_DATABASE_URL or DATABASE_URL, and that `provisioner install` has run",

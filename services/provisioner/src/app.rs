@@ -2,12 +2,20 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use prometheus::Registry;
 use service::{admin, lifecycle::Lifecycle};
 use tokio::time::{Instant, sleep};
 
-use crate::{api, config::Config, database::Database, error::Error, metrics::Metrics, migrate, slot::Slots};
+use crate::{
+    api,
+    config::Config,
+    database::Database,
+    error::{Error, is_lost},
+    metrics::Metrics,
+    migrate,
+    slot::Slots,
+};
 
 /// How long a start waits for PostgreSQL.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,11 +50,7 @@ pub async fn start(config: &Config, registry: Registry, lifecycle: &Lifecycle) -
     let listener = admin::listen("the gRPC interface", config.grpc).await?;
     let grpc = listener.local_addr()?;
 
-    wait_for(&database).await?;
-    migrate::migrate(&database).await?;
-    let slots = Slots::open(database, config.pool.clone(), lifecycle.clone(), Metrics::new())
-        .await
-        .context("the slots cannot be read")?;
+    let slots = open(&database, config, lifecycle).await?;
     slots.start();
     api::serve(listener, slots.clone(), config.secret.clone(), lifecycle).await?;
     tracing::info!(%grpc, %admin, "serving");
@@ -58,23 +62,32 @@ async fn reach(database: &Database) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits for a server that is starting; an address or a login that is wrong is told at once.
-async fn wait_for(database: &Database) -> anyhow::Result<()> {
+/// Migrates, and opens the slots. A server that is starting, or goes away meanwhile, is waited for; an address or a
+/// login that is wrong is told at once.
+async fn open(database: &Database, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Arc<Slots>> {
     let patience = Instant::now() + PATIENCE;
     loop {
-        match reach(database).await {
-            Ok(()) => return Ok(()),
-            Err(error) if error.is_away() && Instant::now() < patience => {
+        let opened = async {
+            reach(database)
+                .await
+                .context("DATABASE_URL: PostgreSQL cannot be used there")?;
+            migrate::migrate(database).await?;
+            let slots = Slots::open(database.clone(), config.pool.clone(), lifecycle.clone(), Metrics::new());
+            slots.await.context("the slots cannot be read")
+        };
+        match opened.await {
+            Err(error) if is_away(&error) && Instant::now() < patience => {
                 tracing::warn!("waiting for PostgreSQL");
-                sleep(Duration::from_millis(500)).await;
+                sleep(Duration::from_millis(250)).await;
             }
-            Err(error) => {
-                let mut cause: &dyn std::error::Error = &error;
-                while let Some(source) = cause.source() {
-                    cause = source;
-                }
-                return Err(anyhow!("DATABASE_URL: PostgreSQL cannot be used there: {cause}"));
-            }
+            opened => return opened,
         }
     }
+}
+
+fn is_away(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<Error>().is_some_and(Error::is_away)
+            || cause.downcast_ref::<tokio_postgres::Error>().is_some_and(is_lost)
+    })
 }

@@ -58,15 +58,23 @@ impl Error {
     /// Whether the database cannot be reached or has no room: waiting helps.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        match (self, self.state()) {
-            // 08 connection, 53 out of resources, 57 shutting down or starting.
-            (_, Some(state)) => ["08", "53", "57P"].iter().any(|class| state.code().starts_with(class)),
-            (Self::Pool(_), None) => true,
-            (Self::Database(error), None) => {
-                error.is_closed()
-                    || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
-            }
-            _ => false,
+        match self {
+            Self::Database(error) | Self::Pool(PoolError::Backend(error)) => is_lost(error),
+            Self::Pool(_) => true,
+            Self::Name(_) | Self::Exhausted(_) | Self::NoSchema | Self::Stopping | Self::Cut => false,
+        }
+    }
+}
+
+/// Whether the connection is lost, or the server has no room or is not ready: 08 connection, 53 out of resources, 57P
+/// shutting down or starting.
+#[must_use]
+pub fn is_lost(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        Some(state) => ["08", "53", "57P"].iter().any(|class| state.code().starts_with(class)),
+        None => {
+            error.is_closed()
+                || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
         }
     }
 }

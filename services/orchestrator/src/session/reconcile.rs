@@ -1,10 +1,7 @@
 //! Makes the world match the records: every interval one replica ends what is due, finishes what was left behind, and
 //! has schemas without a session taken away. What it does may be done twice without harm.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::SessionId;
@@ -13,11 +10,12 @@ use proto::v1::SlotState;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Key, state::reason::LOST, steps::Sessions};
+use super::{Key, state::reason::LOST, steps::Sessions, store::Settled};
 use crate::database::Trouble;
 
-/// A schema that no session owns is left alone for so long: its session may just be coming or going.
-const GRACE: TimeDelta = TimeDelta::seconds(60);
+/// A schema that no session owns is left alone for so long, since somebody may just be taking it away. With one round
+/// more it is gone within a minute.
+const GRACE: TimeDelta = TimeDelta::seconds(20);
 /// Sessions taken up in one round.
 const MOST_RESUMED: i64 = 100;
 /// Connections that idled for so long are closed.
@@ -25,6 +23,11 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 
 /// Whoever holds this lock leads.
 const LEAD: &str = "SELECT pg_try_advisory_xact_lock(x'6c705f726563'::bigint)";
+
+/// READY sessions as they are recorded.
+type Records = HashMap<SessionId, Settled>;
+/// Sessions that have a slot, with its role.
+type Claims = HashMap<SessionId, String>;
 
 /// The reconciler of one replica.
 pub struct Reconciler {
@@ -47,6 +50,8 @@ pub struct Round {
     pub orphans: usize,
     /// READY sessions whose schema was gone.
     pub lost: usize,
+    /// READY sessions that lived elsewhere than recorded.
+    pub moved: usize,
 }
 
 impl Reconciler {
@@ -128,23 +133,24 @@ impl Reconciler {
                 return Ok(());
             }
         };
-        let claimed: HashSet<SessionId> = slots
-            .iter()
+        let claimed: HashMap<SessionId, String> = slots
+            .into_iter()
             .filter(|slot| slot.state() == SlotState::Claimed)
-            .filter_map(|slot| slot.session_id.parse().ok())
+            .filter_map(|slot| Some((slot.session_id.parse().ok()?, slot.role_name)))
             .collect();
         round.lost = self.end_lost(&settled, &claimed).await?;
+        round.moved = self.find_moved(&settled, &claimed).await?;
         round.orphans = self.drop_orphans(&claimed).await?;
         Ok(())
     }
 
     /// READY sessions without a slot are over: there is no way back from READY but the end.
-    async fn end_lost(&self, settled: &HashMap<SessionId, i64>, claimed: &HashSet<SessionId>) -> Result<usize, Fault> {
+    async fn end_lost(&self, settled: &Records, claimed: &Claims) -> Result<usize, Fault> {
         let mut lost = 0;
-        for (id, generation) in settled.iter().filter(|(id, _)| !claimed.contains(id)) {
+        for (id, record) in settled.iter().filter(|(id, _)| !claimed.contains_key(id)) {
             // Restarted since the records were read: then the slot is new as well.
             let now = self.sessions.store().find(&Key::Id(*id)).await?;
-            let same = now.is_some_and(|now| now.generation == *generation && now.restarting_since.is_none());
+            let same = now.is_some_and(|now| now.generation == record.generation && now.restarting_since.is_none());
             if same && self.sessions.end(&Key::Id(*id), LOST).await? {
                 tracing::error!(session.id = %id, "the schema of a READY session is gone");
                 lost += 1;
@@ -153,12 +159,27 @@ impl Reconciler {
         Ok(lost)
     }
 
-    async fn drop_orphans(&mut self, claimed: &HashSet<SessionId>) -> Result<usize, Fault> {
-        let ids: Vec<SessionId> = claimed.iter().copied().collect();
+    /// A restart that a slow replica went on with after another had finished it leaves the session in another slot.
+    async fn find_moved(&self, settled: &Records, claimed: &Claims) -> Result<usize, Fault> {
+        let mut moved = 0;
+        for (id, record) in settled {
+            let Some(role) = claimed.get(id).filter(|role| **role != record.role) else {
+                continue;
+            };
+            if self.sessions.store().correct_role(*id, record.generation, role).await? {
+                tracing::warn!(session.id = %id, "a session lives in another slot than recorded");
+                moved += 1;
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn drop_orphans(&mut self, claimed: &Claims) -> Result<usize, Fault> {
+        let ids: Vec<SessionId> = claimed.keys().copied().collect();
         let rightful = self.sessions.store().rightful(&ids).await?;
         let now = self.sessions.now();
         self.orphans
-            .retain(|id, _| claimed.contains(id) && !rightful.contains(id));
+            .retain(|id, _| claimed.contains_key(id) && !rightful.contains(id));
         let mut dropped = 0;
         for id in ids.into_iter().filter(|id| !rightful.contains(id)) {
             let seen = *self.orphans.entry(id).or_insert(now);

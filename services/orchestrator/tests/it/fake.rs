@@ -19,6 +19,9 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, service::interceptor::InterceptedService};
 
+/// The role of every slot.
+pub const ROLE: &str = "test_slot_0001";
+
 /// Its state, shared by all who hold it.
 #[derive(Clone, Default)]
 pub struct Fake(Arc<Mutex<State>>);
@@ -31,6 +34,8 @@ pub struct State {
     pub calls: Vec<(&'static str, String)>,
     /// What ProvisionSchema answers instead of a schema.
     pub refusal: Option<Status>,
+    /// The session whose schema cannot be dropped now.
+    pub stuck: Option<String>,
     /// ProvisionSchema waits for a permit of it.
     pub gate: Option<Arc<Semaphore>>,
     address: Option<SocketAddr>,
@@ -132,7 +137,7 @@ impl ProvisionerService for Fake {
         state.schemas.entry(request.session_id).or_insert(request.modules);
         Ok(Response::new(ProvisionSchemaResponse {
             schema_name,
-            role_name: "test_slot_0001".to_owned(),
+            role_name: ROLE.to_owned(),
             warm: true,
         }))
     }
@@ -159,6 +164,9 @@ impl ProvisionerService for Fake {
     async fn drop_schema(&self, request: Request<DropSchemaRequest>) -> Result<Response<DropSchemaResponse>, Status> {
         let session = request.into_inner().session_id;
         self.note("drop", &session);
+        if self.state().stuck.as_ref() == Some(&session) {
+            return Err(fault::Fault::unavailable(1, "a lock").into());
+        }
         let existed = self.state().schemas.remove(&session).is_some();
         Ok(Response::new(DropSchemaResponse { existed }))
     }
@@ -171,7 +179,7 @@ impl ProvisionerService for Fake {
         let state = self.state();
         let slots = state.schemas.iter().zip(1..).map(|((session, modules), id)| Slot {
             id,
-            role_name: format!("test_slot_{id:04}"),
+            role_name: ROLE.to_owned(),
             schema_name: schema_of(session),
             state: SlotState::Claimed.into(),
             session_id: session.clone(),

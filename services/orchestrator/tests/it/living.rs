@@ -187,8 +187,12 @@ async fn a_restart_that_a_dead_replica_began_is_finished() -> Result<()> {
     assert_eq!(replica.get(&path).await?.text("schemaStatus"), "PROVISIONING");
     world.advance(TimeDelta::seconds(16));
     replica.reconcile().await?;
-    assert_eq!(replica.get(&path).await?.text("schemaStatus"), "READY");
+    until("the session is READY", async || {
+        Ok(replica.get(&path).await?.text("schemaStatus") == "READY")
+    })
+    .await?;
     assert!(world.fake.state().schemas.contains_key(&id));
+    assert_eq!(world.column(&id, "worked_at").await?, None);
     Ok(())
 }
 

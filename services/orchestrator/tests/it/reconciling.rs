@@ -5,7 +5,10 @@ use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use orchestrator::session::reconcile::{Reconciler, Round};
 
-use crate::harness::{World, until};
+use crate::{
+    fake::ROLE,
+    harness::{World, until},
+};
 
 const MANY: [(&str, &str); 3] = [
     ("MAX_PREVIEW_SCHEMAS", "1000"),
@@ -140,7 +143,7 @@ async fn a_schema_without_a_session_goes_after_a_while_and_one_with_a_session_st
     let orphan = "01939c6e-8f3a-7cc1-a8f1-0a8a37a1f2b3".to_owned();
     world.fake.state().schemas.insert(orphan.clone(), Vec::new());
     let mut reconciler = Reconciler::new(replica.parts.sessions.clone(), std::time::Duration::from_secs(1));
-    for (pause, dropped) in [(0, 0), (59, 0), (2, 1)] {
+    for (pause, dropped) in [(0, 0), (19, 0), (2, 1)] {
         world.advance(TimeDelta::seconds(pause));
         let round = reconciler.round().await?.expect("nobody else leads");
         assert_eq!(round.orphans, dropped);
@@ -168,6 +171,43 @@ async fn a_ready_session_whose_schema_is_gone_is_over() -> Result<()> {
         world.transitions(&id).await?.last().map(String::as_str),
         Some("READY>DROPPED")
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_lives_in_another_slot_than_recorded_is_found_again() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (_, id) = replica.ready().await?;
+    let generation = world.column(&id, "generation").await?;
+    let sql = "UPDATE control.sessions SET role_name = 'test_slot_0002' WHERE id = $1::text::uuid";
+    world.database.connect().await?.execute(sql, &[&id]).await?;
+    let round = replica.reconcile().await?.expect("nobody else leads");
+    assert_eq!(round.moved, 1);
+    assert_eq!(world.column(&id, "role_name").await?.as_deref(), Some(ROLE));
+    assert_ne!(world.column(&id, "generation").await?, generation, "caches notice");
+    assert_eq!(replica.reconcile().await?, Some(Round::default()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drops_that_fail_do_not_hold_up_the_others() -> Result<()> {
+    let mut world = World::with(&MANY).await?;
+    let replica = world.replica().await?;
+    for _ in 0..11 {
+        futures::future::try_join_all((0..20).map(|_| replica.ready())).await?;
+    }
+    let first = world.fake.state().schemas.keys().next().cloned();
+    world.fake.state().stuck = first;
+    world.advance(TimeDelta::hours(5));
+    let round = replica.reconcile().await?.expect("nobody else leads");
+    assert_eq!(
+        (round.ended, round.dropped),
+        (220, 219),
+        "those behind the first batch too"
+    );
+    world.fake.state().stuck = None;
+    assert_eq!(replica.reconcile().await?.map(|round| round.dropped), Some(1));
     Ok(())
 }
 

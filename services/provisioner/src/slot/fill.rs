@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{Instrument, info_span};
 
 use super::{
-    Slots,
+    Rest, Slots,
     prepare::{Pace, Want},
 };
 use crate::error::Error;
@@ -18,27 +18,30 @@ use crate::error::Error;
 const TICK: Duration = Duration::from_secs(5);
 /// How long calls may hold up a look at the pool.
 const LULL: Duration = Duration::from_millis(50);
-/// The rest after a failure.
-const REST: Duration = Duration::from_secs(2);
 /// The rest when waiting claims have all preparations for themselves.
 const MAKE_WAY: Duration = Duration::from_millis(200);
 
 impl Slots {
     /// Makes slots, one at a time, whenever the pool is below its target. Woken by claims and ended sessions.
     pub(super) async fn keep_filling(self: Arc<Self>) {
+        let mut rest = Rest::new();
         while !self.lifecycle.is_stopping() {
-            let rest = match self.fill_one().instrument(info_span!("slot.fill")).await {
-                Ok(true) => continue,
-                Ok(false) => TICK,
+            match self.fill_one().instrument(info_span!("slot.fill")).await {
+                Ok(made) => {
+                    rest = Rest::new();
+                    if made {
+                        continue;
+                    }
+                }
                 Err(Error::Stopping) => return,
                 Err(error) => {
                     tracing::error!(%error, "the pool cannot be filled");
-                    self.pause(REST).await;
+                    self.pause(rest.next()).await;
                     continue;
                 }
-            };
+            }
             tokio::select! {
-                _ = timeout(rest, self.fill.notified()) => {}
+                _ = timeout(TICK, self.fill.notified()) => {}
                 () = self.lifecycle.clone().stopping() => {}
             }
             // Claims come in bursts; one look at the pool serves them all.

@@ -27,6 +27,7 @@ mod traffic;
 use std::{
     future::Future,
     sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 
 use domain::RoleName;
@@ -49,6 +50,27 @@ fn call(step: &'static str) -> Span {
         otel.kind = "client",
         db.system.name = "postgresql"
     )
+}
+
+/// The rest of what runs in the background after a failure: a lost connection costs a moment, a database that is away
+/// is not asked all the time.
+#[derive(Debug)]
+struct Rest(Duration);
+
+impl Rest {
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    fn new() -> Self {
+        Self(Self::FIRST)
+    }
+
+    /// Twice as long each time.
+    fn next(&mut self) -> Duration {
+        let rest = self.0;
+        self.0 = (rest * 2).min(Self::LONGEST);
+        rest
+    }
 }
 
 /// Leaves foreign keys unchecked until the transaction ends; `install` makes the function.
@@ -164,7 +186,7 @@ impl Slots {
     pub async fn set_target(&self, target: u32) -> Result<store::Levels, Error> {
         let connection = self.database.connection().await?;
         store::set_target(&connection, target).await?;
-        store::discard_surplus(&connection, target, std::time::Duration::ZERO).await?;
+        store::discard_surplus(&connection, target, Duration::ZERO).await?;
         drop(connection);
         self.fill.notify_one();
         self.ended.notify_one();

@@ -18,7 +18,7 @@ use tokio_postgres::SimpleQueryMessage;
 use tracing::{Instrument, info_span};
 
 use super::{
-    Slots, WITHOUT_CHECKS, imprint,
+    Rest, Slots, WITHOUT_CHECKS, imprint,
     store::{self, COLUMNS, Slot},
 };
 use crate::{database::Transaction, error::Error, metrics::Step};
@@ -45,12 +45,17 @@ enum Outcome {
 impl Slots {
     /// Empties ended slots, each replica its share.
     pub(super) async fn keep_emptying(self: Arc<Self>) {
+        let mut rest = Rest::new();
         while !self.lifecycle.is_stopping() {
             // An ended slot is the quickest help for a claim that waits, and for those that soon would.
             if !self.cold.is_wanted() && !self.low.load(Ordering::Relaxed) {
                 self.traffic.lull(LULL).await;
             }
-            match self.empty_one().instrument(info_span!("slot.empty")).await {
+            let done = self.empty_one().instrument(info_span!("slot.empty")).await;
+            if done.is_ok() {
+                rest = Rest::new();
+            }
+            match done {
                 Ok(Outcome::Recycled) => self.metrics.emptied("recycled"),
                 Ok(Outcome::Discarded) => {}
                 Ok(Outcome::Idle) => {
@@ -61,7 +66,7 @@ impl Slots {
                 }
                 Err(error) => {
                     tracing::error!(%error, "an ended slot cannot be emptied");
-                    self.pause(TICK).await;
+                    self.pause(rest.next()).await;
                 }
             }
         }

@@ -10,4 +10,5 @@ mod isolation;
 mod pool;
 mod reconcile;
 mod recycle;
+mod steady;
 mod support;

@@ -69,45 +69,6 @@ async fn an_ended_session_leaves_a_clean_slot_and_no_name() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_steady_state_no_schema_is_made_and_the_catalogues_keep_their_size() -> Result<()> {
-    let database = database().await?;
-    let replica = Replica::filled(&database, 2).await?;
-    let look = database.connect().await?;
-    let size = "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
-                WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r' AND relname <> 'pg_statistic'";
-    let generations = "SELECT sum(generation) FROM provisioner.slots";
-    let mut before = (0, 0);
-    for round in 0..60 {
-        let id = session();
-        replica.provision(id, &["ecommerce"]).await?;
-        replica.drop_schema(id).await?;
-        if round == 19 {
-            replica
-                .wait("nothing is under way", |pool| pool.gone + pool.preparing == 0)
-                .await?;
-            before = (
-                value::<i64>(&look, size).await?,
-                value::<i64>(&look, generations).await?,
-            );
-        }
-    }
-    replica
-        .wait("nothing is under way", |pool| pool.gone + pool.preparing == 0)
-        .await?;
-    let (size, generations) = (
-        value::<i64>(&look, size).await?,
-        value::<i64>(&look, generations).await?,
-    );
-    assert_eq!(generations, before.1, "a schema was made");
-    assert!(
-        size <= before.0 + 65_536,
-        "the catalogues grew from {} to {size}",
-        before.0
-    );
-    assert_in_order(&look).await
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_that_somebody_changed_is_dropped_and_not_used_again() -> Result<()> {
     let database = database().await?;
     let replica = Replica::filled(&database, 1).await?;

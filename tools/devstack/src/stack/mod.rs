@@ -56,6 +56,8 @@ pub struct Stack {
     options: Options,
     watchdog: Watchdog,
     addresses: BTreeMap<Service, Addresses>,
+    /// Variables of single services.
+    told: Vec<(Service, String, String)>,
     /// Those that run or have died by themselves.
     running: BTreeMap<Service, Process>,
     client: Client,
@@ -84,9 +86,24 @@ impl Stack {
             options,
             watchdog: watchdog.clone(),
             addresses,
+            told: Vec::new(),
             running: BTreeMap::new(),
             client,
         })
+    }
+
+    /// Adds a service on free ports; it is started with the others, or by [`Stack::spawn`].
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn add(&mut self, service: Service) -> Result<()> {
+        self.addresses.insert(service, Addresses::free(service)?);
+        Ok(())
+    }
+
+    /// Sets a variable of one service, from its next start on.
+    pub fn tell(&mut self, service: Service, name: &str, value: &impl ToString) {
+        self.told.push((service, name.to_owned(), value.to_string()));
     }
 
     /// Prepares the database and starts all services; `progress` hears of each step. Returns when
@@ -126,7 +143,11 @@ impl Stack {
                 .env("RUST_BACKTRACE", "1");
         }
         let told = self.environment(service)?;
-        command.envs(told).envs(self.options.environment.iter().cloned());
+        let own = self.told.iter().filter(|(told, ..)| *told == service);
+        command
+            .envs(told)
+            .envs(self.options.environment.iter().cloned())
+            .envs(own.map(|(_, name, value)| (name, value)));
         let log = self.options.logs.join(format!("{service}.log"));
         let manners = Manners {
             signal: Signal::TERM,
@@ -279,8 +300,8 @@ impl Stack {
             &self.options.grace.as_secs().max(1).to_string(),
         );
         match service {
-            Service::Provisioner => {}
-            Service::Orchestrator => {
+            Service::Provisioner | Service::SecondProvisioner => {}
+            Service::Orchestrator | Service::SecondOrchestrator => {
                 tell("CONTROL_DATABASE_URL", database.url_as(service.login())?.as_str());
                 tell("PROVISIONER_URL", &self.url(Service::Provisioner)?);
             }

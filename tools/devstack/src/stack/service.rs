@@ -11,6 +11,10 @@ pub enum Service {
     Orchestrator,
     /// Serves the preview's data; replicas are numbered from 0.
     TenantApi(usize),
+    /// A second replica of the provisioner.
+    SecondProvisioner,
+    /// A second replica of the orchestrator.
+    SecondOrchestrator,
 }
 
 type Port = (&'static str, u16);
@@ -20,8 +24,8 @@ impl Service {
     #[must_use]
     pub fn program(self) -> &'static str {
         match self {
-            Self::Provisioner => "provisioner",
-            Self::Orchestrator => "orchestrator",
+            Self::Provisioner | Self::SecondProvisioner => "provisioner",
+            Self::Orchestrator | Self::SecondOrchestrator => "orchestrator",
             Self::TenantApi(_) => "tenant-api",
         }
     }
@@ -29,8 +33,10 @@ impl Service {
     /// Variables and the contract's ports: public ones, and the private one.
     pub(super) fn ports(self) -> (&'static [Port], Port) {
         match self {
-            Self::Provisioner => (&[("PROVISIONER_GRPC_ADDR", 50052)], ("PROVISIONER_ADMIN_ADDR", 9102)),
-            Self::Orchestrator => (
+            Self::Provisioner | Self::SecondProvisioner => {
+                (&[("PROVISIONER_GRPC_ADDR", 50052)], ("PROVISIONER_ADMIN_ADDR", 9102))
+            }
+            Self::Orchestrator | Self::SecondOrchestrator => (
                 &[("ORCHESTRATOR_HTTP_ADDR", 3001), ("ORCHESTRATOR_GRPC_ADDR", 50051)],
                 ("ORCHESTRATOR_ADMIN_ADDR", 9101),
             ),
@@ -42,8 +48,8 @@ impl Service {
     /// a few cores has no use for more.
     pub(super) fn connections(self) -> u32 {
         match self {
-            Self::Provisioner => 5,
-            Self::Orchestrator => 4,
+            Self::Provisioner | Self::SecondProvisioner => 5,
+            Self::Orchestrator | Self::SecondOrchestrator => 4,
             Self::TenantApi(_) => 10,
         }
     }
@@ -51,8 +57,8 @@ impl Service {
     /// The database login it uses, without the database's name.
     pub(super) fn login(self) -> &'static str {
         match self {
-            Self::Provisioner => "provisioner",
-            Self::Orchestrator => "orchestrator",
+            Self::Provisioner | Self::SecondProvisioner => "provisioner",
+            Self::Orchestrator | Self::SecondOrchestrator => "orchestrator",
             Self::TenantApi(_) => "tenant",
         }
     }
@@ -62,6 +68,7 @@ impl fmt::Display for Service {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TenantApi(number) if *number > 0 => write!(out, "tenant-api-{}", number + 1),
+            Self::SecondProvisioner | Self::SecondOrchestrator => write!(out, "{}-2", self.program()),
             other => out.write_str(other.program()),
         }
     }

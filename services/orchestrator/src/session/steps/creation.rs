@@ -113,18 +113,18 @@ impl Sessions {
 
     /// An error means that there is no session.
     async fn carry_out(&self, request: NewSession, report: &mpsc::Sender<Progress>) -> Result<(), Fault> {
-        let provision = request.provision;
         let creation = self.admit(request).await?;
-        let (session, replayed) = (creation.session.clone(), creation.replayed);
+        let session = creation.session.clone();
         tracing::Span::current().record("session.id", tracing::field::display(session.id));
         // Fails only when the caller has gone; the work goes on.
         let _ = report.send(Progress::Admitted(creation)).await;
-        if replayed && is_under_way(&session) {
+        if session.restarting_since.is_some() {
             let session = self.settled(session, self.policy().patience).await?;
             if !is_under_way(&session) {
                 let _ = report.send(Progress::Settled(session)).await;
             }
-        } else if provision && !replayed {
+        } else if is_under_way(&session) {
+            // Also when another request's replica is at it: it may have died, and two do no harm.
             self.prepare(session, Some(report)).await;
         } else {
             let _ = report.send(Progress::Settled(session)).await;

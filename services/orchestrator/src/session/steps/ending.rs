@@ -62,11 +62,13 @@ impl Sessions {
     /// # Errors
     /// When the database is away.
     pub async fn drop_due(&self) -> Result<usize, Fault> {
-        let mut done = 0;
+        let (mut done, mut after) = (0, None);
         loop {
-            let owed = self.store().drops_due(BATCH).await?;
-            let (most, asked) = (owed.len(), stream::iter(owed));
-            let gone: Vec<SessionId> = asked
+            let owed = self.store().drops_due(after, BATCH).await?;
+            let Some(&last) = owed.last() else {
+                return Ok(done);
+            };
+            let gone: Vec<SessionId> = stream::iter(owed)
                 .map(|id| {
                     let provisioner = self.provisioner().clone();
                     async move { provisioner.drop_schema(id).await.is_ok().then_some(id) }
@@ -77,10 +79,11 @@ impl Sessions {
                 .await;
             self.store().gone(&gone).await?;
             done += gone.len();
-            // What failed would come first again: the rest waits for the next round.
-            if gone.len() < most || most == 0 {
+            // A few that failed come again in the next round; when all did, the provisioner has gone.
+            if gone.is_empty() {
                 return Ok(done);
             }
+            after = Some(last);
         }
     }
 

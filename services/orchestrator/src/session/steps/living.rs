@@ -1,9 +1,11 @@
 //! What happens to a session between its creation and its end.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use domain::SessionStatus;
 use fault::{Fault, codes};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use tracing::Instrument;
 
 use super::{Sessions, over, unknown};
@@ -11,6 +13,10 @@ use crate::{
     provisioner::{Refusal, module_ids},
     session::{Key, Session, Update, limits::Limit, store::Seen},
 };
+
+/// How long one replica keeps trying to finish a restart: less than another one leaves it alone.
+const PERSISTENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(500);
 
 impl Sessions {
     /// Counts as traffic.
@@ -132,13 +138,26 @@ impl Sessions {
         };
         let (report, result) = oneshot::channel();
         let this = self.clone();
-        let work = async move {
-            let _ = report.send(this.finish_restart(&session).await);
-        };
+        let work = async move { this.keep_restarting(&session, report).await };
         self.lifecycle().spawn(work.instrument(tracing::Span::current()));
         result
             .await
             .unwrap_or_else(|_| Err(Fault::internal("a restart ended without a word")))
+    }
+
+    /// Finishes a restart; `report` hears how the first attempt went. Ends before another replica takes it up.
+    async fn keep_restarting(&self, session: &Session, report: oneshot::Sender<Result<Session, Fault>>) {
+        let until = Instant::now() + PERSISTENCE;
+        let first = self.finish_restart(session).await;
+        let mut goes_on = first.as_ref().is_err_and(is_passing);
+        let _ = report.send(first);
+        while goes_on && Instant::now() < until {
+            tokio::select! {
+                () = self.lifecycle().clone().stopping() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+            goes_on = self.finish_restart(session).await.as_ref().is_err_and(is_passing);
+        }
     }
 
     async fn why_no_restart(&self, session: &Session) -> Result<Fault, Fault> {
@@ -197,6 +216,10 @@ impl Sessions {
     pub fn warning_at(session: &Session) -> DateTime<Utc> {
         session.expires_at - chrono::TimeDelta::minutes(5)
     }
+}
+
+fn is_passing(fault: &Fault) -> bool {
+    fault.code() == codes::UNAVAILABLE
 }
 
 fn not_ready() -> Fault {

@@ -106,17 +106,27 @@ impl Sessions {
     pub(crate) async fn resume_stuck(&self, most: i64) -> Result<usize, Fault> {
         let now = self.now();
         let stuck = self.store().take_stuck(now, now - LEASE, most).await?;
-        let restarts = self.store().stuck_restarts(now - LEASE).await?;
+        let restarts = self.store().take_stuck_restarts(now, now - LEASE, most).await?;
         let count = stuck.len() + restarts.len();
         for session in stuck {
             self.resume(session);
         }
         for session in restarts {
-            if let Err(fault) = self.finish_restart(&session).await {
-                tracing::warn!(session.id = %session.id, cause = %fault, "a restart cannot be finished yet");
-            }
+            self.resume_restart(session);
         }
         Ok(count)
+    }
+
+    /// Finishes a restart in the background; when that cannot be done either, the next round takes it up again.
+    fn resume_restart(&self, session: Session) {
+        let this = self.clone();
+        let span = tracing::info_span!("session.restart", session.id = %session.id);
+        let work = async move {
+            if let Err(fault) = this.finish_restart(&session).await {
+                tracing::warn!(cause = %fault, "a restart cannot be finished yet");
+            }
+        };
+        self.lifecycle().spawn(work.instrument(span));
     }
 
     async fn attempt(&self, session: &Session) -> Attempt {

@@ -92,7 +92,7 @@ SELECT word, session_id, fingerprint, nonce FROM verdict LEFT JOIN known ON true
 
 const RESTART: &str = "
 WITH changed AS (
-    UPDATE control.sessions AS session SET restarting_since = $2, generation = generation + 1,
+    UPDATE control.sessions AS session SET restarting_since = $2, worked_at = $2, generation = generation + 1,
         last_accessed_at = greatest(last_accessed_at, $2), selected_features = coalesce($3, selected_features),
         ignored_features = coalesce($4, ignored_features), tier = coalesce($5, tier)
     WHERE id = $1 AND status = 'READY' AND restarting_since IS NULL AND expires_at > $2

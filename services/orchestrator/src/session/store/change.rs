@@ -87,7 +87,7 @@ impl Store {
     ) -> Result<Option<Session>, Trouble> {
         let sql = format!(
             "WITH changed AS (
-                 UPDATE control.sessions SET restarting_since = NULL, schema_name = $3, role_name = $4,
+                 UPDATE control.sessions SET restarting_since = NULL, worked_at = NULL, schema_name = $3, role_name = $4,
                      generation = generation + 1
                  WHERE id = $1 AND status = 'READY' AND restarting_since = $2 RETURNING *
              ), noted AS (

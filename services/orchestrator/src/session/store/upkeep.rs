@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{SessionId, SessionStatus};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{CHANNEL, COLUMNS, Store, words};
@@ -22,6 +23,15 @@ pub struct Ended {
     pub id: SessionId,
     /// Whether it was idle (otherwise it expired).
     pub idle: bool,
+}
+
+/// Where a READY session lives.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// Rises with every change.
+    pub generation: i64,
+    /// The role of its slot.
+    pub role: String,
 }
 
 /// Traffic of one session.
@@ -92,48 +102,77 @@ impl Store {
         self.sessions(&sql, &[&now, &before, &most]).await
     }
 
-    /// READY sessions whose restart nobody has finished since `before`.
+    /// Takes up to `most` READY sessions into hand whose restart nobody has worked on since `before`.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn stuck_restarts(&self, before: DateTime<Utc>) -> Result<Vec<Session>, Trouble> {
+    pub async fn take_stuck_restarts(
+        &self,
+        now: DateTime<Utc>,
+        before: DateTime<Utc>,
+        most: i64,
+    ) -> Result<Vec<Session>, Trouble> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM control.sessions WHERE status = 'READY' AND restarting_since <= $1 LIMIT 100"
+            "UPDATE control.sessions SET worked_at = $1 WHERE id IN (
+                 SELECT id FROM control.sessions
+                 WHERE status = 'READY' AND restarting_since <= $2 AND (worked_at IS NULL OR worked_at <= $2)
+                 ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+             ) RETURNING {COLUMNS}"
         );
-        self.sessions(&sql, &[&before]).await
+        self.sessions(&sql, &[&now, &before, &most]).await
     }
 
-    /// Up to `most` sessions that are over and whose schema the provisioner has yet to take away.
+    /// Up to `most` sessions behind `after` that are over and whose schema the provisioner has yet to take away.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn drops_due(&self, most: i64) -> Result<Vec<SessionId>, Trouble> {
+    pub async fn drops_due(&self, after: Option<SessionId>, most: i64) -> Result<Vec<SessionId>, Trouble> {
         let client = self.client().await?;
         let rows = client
             .query(
-                "SELECT id FROM control.sessions WHERE drop_due ORDER BY id LIMIT $1",
-                &[&most],
+                "SELECT id FROM control.sessions WHERE drop_due AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2",
+                &[&after.map(SessionId::uuid), &most],
             )
             .await?;
         Ok(rows.iter().map(|row| row.get::<_, Uuid>(0).into()).collect())
     }
 
-    /// READY sessions that are not being restarted, with their generations.
+    /// READY sessions that are not being restarted: where they live, as of which generation.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn settled(&self) -> Result<HashMap<SessionId, i64>, Trouble> {
+    pub async fn settled(&self) -> Result<HashMap<SessionId, Settled>, Trouble> {
         let client = self.client().await?;
         let rows = client
             .query(
-                "SELECT id, generation FROM control.sessions WHERE status = 'READY' AND restarting_since IS NULL",
+                "SELECT id, generation, role_name FROM control.sessions
+                 WHERE status = 'READY' AND restarting_since IS NULL",
                 &[],
             )
             .await?;
+        let settled = |row: &Row| Settled {
+            generation: row.get("generation"),
+            role: row.get("role_name"),
+        };
         Ok(rows
             .iter()
-            .map(|row| (row.get::<_, Uuid>(0).into(), row.get(1)))
+            .map(|row| (row.get::<_, Uuid>("id").into(), settled(row)))
             .collect())
+    }
+
+    /// Corrects the role of a session that has not changed since `generation`; whether it did.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn correct_role(&self, id: SessionId, generation: i64, role: &str) -> Result<bool, Trouble> {
+        let sql = format!(
+            "WITH changed AS (
+                 UPDATE control.sessions SET role_name = $3, generation = generation + 1
+                 WHERE id = $1 AND generation = $2 AND status = 'READY' AND restarting_since IS NULL RETURNING token_hash
+             )
+             SELECT pg_notify('{CHANNEL}', encode(token_hash, 'hex')) FROM changed"
+        );
+        Ok(self.execute(&sql, &[&id.uuid(), &generation, &role]).await? > 0)
     }
 
     /// Those of `ids` that may have a schema: live, or over with the drop still recorded as due.
