@@ -18,7 +18,7 @@ pub enum Fault {
 
 /// All steps of sessions and slots, and what their statement is known by. Each must have been committed without that
 /// anybody was told.
-pub const STEPS: [(&str, &str); 28] = [
+pub const STEPS: [(&str, &str); 29] = [
     ("a creation is admitted", "WITH known AS ( SELECT session_id"),
     ("a deferred session is asked for", "SET deferred = false WHERE id"),
     ("a preparation begins", "SET status = 'PROVISIONING'"),
@@ -44,6 +44,7 @@ pub const STEPS: [(&str, &str); 28] = [
     ("a slot is reserved", "SET state = 'preparing'"),
     ("a slot is made", "CREATE SCHEMA \"slot_0_0\""),
     ("a slot is ready", "SET state = 'ready', imprint"),
+    ("a slot is furnished", "UPDATE provisioner.slots SET modules = '{"),
     ("a slot is emptied", "DELETE FROM uploads"),
     ("a slot is recycled", "RENAME TO \"slot_0_0\""),
     ("a slot is discarded", "SET discard = true"),

@@ -136,13 +136,18 @@ impl Sessions {
     }
 }
 
-fn is_under_way(session: &Session) -> bool {
+/// Somebody makes its first schema, or should.
+fn is_being_prepared(session: &Session) -> bool {
     match session.status {
         SessionStatus::Pending => !session.deferred,
         SessionStatus::Provisioning => true,
-        SessionStatus::Ready => session.restarting_since.is_some(),
-        SessionStatus::Failed | SessionStatus::Dropped => false,
+        SessionStatus::Ready | SessionStatus::Failed | SessionStatus::Dropped => false,
     }
+}
+
+/// Its schema, or the fresh one of a restart, is not there yet.
+fn is_under_way(session: &Session) -> bool {
+    is_being_prepared(session) || (session.status == SessionStatus::Ready && session.restarting_since.is_some())
 }
 
 /// There never was such a session, or it is long forgotten.

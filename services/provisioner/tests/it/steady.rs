@@ -28,14 +28,16 @@ const CATALOGUES: [&str; 10] = [
     "pg_auth_members",
 ];
 
-/// Writes down the kind of every statement that changes the catalogues.
+/// Writes down the kind of every statement that changes the catalogues, also where triggers are off.
 const WITNESS: &str = "
+    GRANT USAGE ON SCHEMA public TO PUBLIC;
     CREATE TABLE public.ddl (tag text NOT NULL);
     CREATE FUNCTION public.witness() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
         BEGIN INSERT INTO public.ddl VALUES (tg_tag); END $$;
     CREATE EVENT TRIGGER witness ON ddl_command_end EXECUTE FUNCTION public.witness();
     CREATE EVENT TRIGGER witness_of_drops ON sql_drop EXECUTE FUNCTION public.witness();
-    GRANT USAGE ON SCHEMA public TO PUBLIC";
+    ALTER EVENT TRIGGER witness ENABLE ALWAYS;
+    ALTER EVENT TRIGGER witness_of_drops ENABLE ALWAYS";
 
 /// Rows that belong to this database, and bytes after VACUUM, of each catalogue. What all databases share is counted by
 /// our names, and its size left out: other tests make roles at the same time.

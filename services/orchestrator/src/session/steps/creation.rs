@@ -1,20 +1,23 @@
 //! A creation: admitted, prepared, answered. It runs in a task of its own, so that it is finished also when the caller
 //! hangs up.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use domain::{SessionId, SessionStatus, SessionToken};
 use fault::{Fault, codes};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::{Sessions, is_under_way};
+use super::{Sessions, is_being_prepared};
 use crate::session::{
     NewSession, Session,
     idempotency::{self, Nonce},
     limits::Limit,
     store::{Admission, Candidate},
 };
+
+/// What a repeated request leaves to the one that began.
+const HEAD_START: Duration = Duration::from_millis(500);
 
 /// A session that was created, with the token that only its creator learns.
 #[derive(Debug)]
@@ -114,17 +117,15 @@ impl Sessions {
     /// An error means that there is no session.
     async fn carry_out(&self, request: NewSession, report: &mpsc::Sender<Progress>) -> Result<(), Fault> {
         let creation = self.admit(request).await?;
-        let session = creation.session.clone();
+        let (mut session, replayed) = (creation.session.clone(), creation.replayed);
         tracing::Span::current().record("session.id", tracing::field::display(session.id));
         // Fails only when the caller has gone; the work goes on.
         let _ = report.send(Progress::Admitted(creation)).await;
-        if session.restarting_since.is_some() {
-            let session = self.settled(session, self.policy().patience).await?;
-            if !is_under_way(&session) {
-                let _ = report.send(Progress::Settled(session)).await;
-            }
-        } else if is_under_way(&session) {
-            // Also when another request's replica is at it: it may have died, and two do no harm.
+        if replayed {
+            session = self.settled(session, HEAD_START).await?;
+        }
+        if is_being_prepared(&session) {
+            // Whoever began it may have died, and two at it do no harm.
             self.prepare(session, Some(report)).await;
         } else {
             let _ = report.send(Progress::Settled(session)).await;

@@ -8,7 +8,7 @@ use fault::Fault;
 use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
 
-use super::{Sessions, creation::Progress};
+use super::{Sessions, creation::Progress, is_being_prepared};
 use crate::{
     provisioner::Refusal,
     session::{
@@ -25,7 +25,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 enum Attempt {
-    /// READY, FAILED or over: nothing is left to do.
+    /// READY, FAILED or over: nothing is left to do; or another one has begun.
     Settled(Box<Session>),
     /// The provisioner or the database is away.
     Away(Fault),
@@ -65,6 +65,10 @@ impl Sessions {
                         let _ = report.send(Progress::Away(lost)).await;
                     }
                     return;
+                }
+                Attempt::Settled(begun) if is_being_prepared(&begun) => {
+                    session = *begun;
+                    continue;
                 }
                 Attempt::Settled(settled) => {
                     let hash = settled.token_hash;
