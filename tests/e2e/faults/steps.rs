@@ -18,7 +18,7 @@ pub enum Fault {
 
 /// All steps of sessions and slots, and what their statement is known by. Each must have been committed without that
 /// anybody was told.
-pub const STEPS: [(&str, &str); 29] = [
+pub const STEPS: [(&str, &str); 28] = [
     ("a creation is admitted", "WITH known AS ( SELECT session_id"),
     ("a deferred session is asked for", "SET deferred = false WHERE id"),
     ("a preparation begins", "SET status = 'PROVISIONING'"),
@@ -27,7 +27,6 @@ pub const STEPS: [(&str, &str); 29] = [
         "SET worked_at = $0 WHERE id IN ( SELECT id FROM control.sessions WHERE status IN ('PEN",
     ),
     ("a slot is claimed", "RENAME TO \"preview_0\""),
-    ("core is seeded", "Demo data of the core application"),
     ("a session is READY", "SET status = 'READY'"),
     ("a heartbeat", "SET last_accessed_at"),
     ("traffic is noted", "WITH seen AS"),
