@@ -77,6 +77,15 @@ impl SchemaName {
     }
 }
 
+impl RoleName {
+    /// The number that it ends with: that of its slot. 0 without one.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        let digits = self.0.len() - self.0.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        self.0[self.0.len() - digits..].parse().unwrap_or(0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +97,13 @@ mod tests {
             session.map(|id| SchemaName::of(id).quoted()),
             Ok("\"preview_01939c6e8f3a7cc1a8f10a8a37a1f2b3\"".into())
         );
+    }
+
+    #[test]
+    fn a_slots_role_ends_with_its_number() {
+        for (name, number) in [("preview_slot_0042", 42), ("db2_slot_12345", 12345), ("other", 0)] {
+            assert_eq!(RoleName::parse(name).map(|role| role.number()), Ok(number), "{name}");
+        }
     }
 
     #[test]

@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{MODULES, Module, SEED_FUNCTIONS};
 
+/// `$role` stands for the slot's role.
+const IDENTITY: &str = "CREATE VIEW slot_identity AS SELECT '$role'::text AS role";
+
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     MODULES
         .iter()
@@ -19,7 +22,7 @@ static NAMES: LazyLock<Vec<&'static str>> =
 
 static FINGERPRINT: LazyLock<String> = LazyLock::new(|| {
     let seeds = MODULES.iter().flat_map(|module| [module.id, module.seed]);
-    let scripts = [SCRIPT.as_str(), SEED_FUNCTIONS].into_iter().chain(seeds);
+    let scripts = [SCRIPT.as_str(), IDENTITY, SEED_FUNCTIONS].into_iter().chain(seeds);
     scripts
         .fold(Sha256::new(), Sha256::chain_update)
         .finalize()
@@ -31,6 +34,12 @@ static FINGERPRINT: LazyLock<String> = LazyLock::new(|| {
 /// The DDL of all modules with unqualified names: run it under the slot's `search_path`.
 pub fn tables_sql() -> &'static str {
     &SCRIPT
+}
+
+/// What lets a request find out whose slot it reads: a view `slot_identity` with the name of the role that the slot
+/// belongs to. Run it under the slot's `search_path`. A view, since it must not be writable and is no table of any module.
+pub fn identity_sql(role: &str) -> String {
+    IDENTITY.replace("$role", role)
 }
 
 /// All tables of a slot in the order of creation. References lead to earlier tables, `uploads` to

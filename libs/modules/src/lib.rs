@@ -19,7 +19,7 @@ mod invoicing;
 mod lms;
 mod tasks;
 
-pub use ddl::{fingerprint, is_journal, table_names, tables_sql};
+pub use ddl::{fingerprint, identity_sql, is_journal, table_names, tables_sql};
 pub use gate::{Gate, gate};
 pub use module::{Feature, Module, Nav, NavItem};
 pub use seed::{SEED_FUNCTIONS, seed_sql};

@@ -20,6 +20,8 @@ pub struct Config {
     pub database: Secret,
     /// Connections of this process.
     pub pool_size: u32,
+    /// One transaction in so many asks its slot whose it is; 0: none.
+    pub canary: u64,
     /// The control plane.
     pub orchestrator: String,
     /// Shared by our processes.
@@ -79,6 +81,12 @@ impl Config {
                 "The sessions' database, as the login that sees nothing by itself.",
             ),
             pool_size: small(reader.number("DB_POOL_SIZE", 16, 1..=100, "Connections of this process.")),
+            canary: reader.number(
+                "ISOLATION_CHECK_EVERY",
+                64,
+                0..=1_000_000,
+                "One request in so many compares the identity of the slot it reads; 0 compares none.",
+            ),
             orchestrator: reader.url(
                 "ORCHESTRATOR_URL",
                 "http://127.0.0.1:50051",

@@ -180,8 +180,9 @@ impl Slots {
         }
         transaction
             .batch_execute(&format!(
-                "GRANT USAGE ON SCHEMA {name} TO {role};
-                 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {name} TO {role}"
+                "{}; GRANT USAGE ON SCHEMA {name} TO {role};
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {name} TO {role}",
+                modules::identity_sql(slot.role.as_str())
             ))
             .await?;
         let imprint = imprint::of(&transaction, schema, &slot.role).await?;

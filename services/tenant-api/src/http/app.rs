@@ -71,7 +71,7 @@ impl App {
         Ok(Arc::new(Self {
             directory,
             activity: Activity::default(),
-            pool: TenantPool::new(&config.database, config.pool_size)?,
+            pool: TenantPool::new(&config.database, config.pool_size, config.canary)?,
             rates: Rates::new(&config.limits),
             limits: config.limits,
             tokens: Tokens::new(&config.jwt_secret)?,

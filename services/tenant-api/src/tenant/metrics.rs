@@ -1,11 +1,15 @@
 //! Figures of look-ups, connections and statements. No label names a session.
 
+use std::sync::Arc;
+
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram},
 };
 use sea_orm::sqlx::PgPool;
 use service::telemetry::meter;
+
+use super::pool;
 
 const METER: &str = "tenant_api";
 
@@ -53,14 +57,15 @@ impl Lookups {
 pub(super) struct Statements(Histogram<u64>);
 
 impl Statements {
-    /// Also watches the connections of `pool`.
-    pub fn new(pool: &PgPool) -> Self {
-        let (meter, watched) = (meter(METER), pool.clone());
+    /// Also watches the connections of all lanes.
+    pub fn new(lanes: &Arc<[PgPool]>) -> Self {
+        let (meter, watched) = (meter(METER), Arc::clone(lanes));
         let _ = meter
             .u64_observable_gauge("tenant_api.db.connections")
             .with_description("Connections to PostgreSQL, by whether they are lent.")
             .with_callback(move |gauge| {
-                let (all, idle) = (u64::from(watched.size()), watched.num_idle() as u64);
+                let (all, idle) = pool::level(&watched);
+                let (all, idle) = (u64::from(all), idle as u64);
                 gauge.observe(idle, &[KeyValue::new("state", "idle")]);
                 gauge.observe(all.saturating_sub(idle), &[KeyValue::new("state", "used")]);
             })

@@ -1,6 +1,7 @@
 //! Whose request this is, and the only door to their rows.
 
 pub mod activity;
+mod canary;
 pub mod directory;
 mod metrics;
 pub mod pool;

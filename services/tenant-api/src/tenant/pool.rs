@@ -8,14 +8,16 @@ use std::{
     time::Duration,
 };
 
+use futures::future::{join_all, select_ok};
 use sea_orm::sqlx::{
     self, ConnectOptions, Connection, PgPool, Postgres,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use service::config::Secret;
+use tokio::time::timeout;
 
-use super::metrics::Statements;
+use super::{canary::Canary, metrics::Statements};
 
 /// How long a request waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -27,48 +29,45 @@ const TEST_AFTER: Duration = Duration::from_secs(30);
 const PING: Duration = Duration::from_secs(1);
 /// How long a stop waits for lent connections: their requests had all the grace there was.
 const CLOSE: Duration = Duration::from_secs(1);
-/// Named statements kept on each connection; the application has some three hundred.
+/// Named statements kept on each connection, about 16 kB each. The application has some three hundred, of which a
+/// visitor meets a few dozen.
 const STATEMENTS: usize = 512;
+/// How often a statement may stand in that cache.
+const VARIANTS: usize = 8;
 
-/// The pool that all sessions share.
+/// How long a request waits for one of its own lanes before it takes any.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// The pool that all sessions share, in lanes of one connection. A session keeps to the lanes next to its own, so that a
+/// connection meets few of them: PostgreSQL plans a statement anew whenever it runs for another session than before
+/// (ADR 24).
 #[derive(Clone, Debug)]
 pub struct TenantPool {
-    connections: PgPool,
+    lanes: Arc<[PgPool]>,
     statements: Arc<AtomicU64>,
     metrics: Statements,
+    canary: Canary,
 }
 
 impl TenantPool {
-    /// A pool of at most `size` connections; it connects when it is first used.
+    /// A pool of at most `size` connections; it connects when it is first used. One transaction in `canary` asks its slot
+    /// whose it is.
     ///
     /// # Errors
     /// When the address cannot be read.
-    pub fn new(url: &Secret, size: u32) -> anyhow::Result<Self> {
+    pub fn new(url: &Secret, size: u32, canary: u64) -> anyhow::Result<Self> {
         let options = url
             .reveal()
             .parse::<PgConnectOptions>()?
             .application_name("tenant-api")
             .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging();
-        let pool = PgPoolOptions::new()
-            .max_connections(size)
-            .acquire_timeout(ACQUIRE)
-            .max_lifetime(MAX_AGE)
-            .idle_timeout(Duration::from_secs(120))
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > TEST_AFTER {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(options);
+        let lanes: Arc<[PgPool]> = (0..size.max(1)).map(|_| lane(&options)).collect();
         Ok(Self {
-            metrics: Statements::new(&pool),
-            connections: pool,
+            metrics: Statements::new(&lanes),
+            lanes,
             statements: Arc::default(),
+            canary: Canary::new(canary),
         })
     }
 
@@ -77,15 +76,14 @@ impl TenantPool {
     /// # Errors
     /// What it says instead.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        let ping = async { self.connections.acquire().await?.ping().await };
-        tokio::time::timeout(PING, ping)
-            .await
-            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        let ping = async { self.acquire(0).await?.ping().await };
+        timeout(PING, ping).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Closes all connections; those that are still lent are given up after a moment.
     pub async fn close(&self) {
-        if tokio::time::timeout(CLOSE, self.connections.close()).await.is_err() {
+        let closing = join_all(self.lanes.iter().map(PgPool::close));
+        if timeout(CLOSE, closing).await.is_err() {
             tracing::warn!("connections were still in use when the process stopped");
         }
     }
@@ -105,13 +103,63 @@ impl TenantPool {
         self.metrics.record(statements);
     }
 
-    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-        self.connections.acquire().await
+    pub(super) fn canary(&self) -> &Canary {
+        &self.canary
+    }
+
+    /// Which of a statement's variants a slot uses: slots that share a lane have different ones, so that each keeps its
+    /// plans there.
+    pub(super) fn variant(&self, slot: usize) -> usize {
+        slot / self.lanes.len() % VARIANTS
+    }
+
+    /// A connection for a slot: its own lane's, a neighbour's, and when those are taken for long any.
+    pub(super) async fn acquire(&self, slot: usize) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        let all = self.lanes.len();
+        let own = |step: usize| &self.lanes[(slot + step) % all];
+        for lane in (0..(all / 4).clamp(2, 8).min(all)).map(own) {
+            if let Some(connection) = lane.try_acquire() {
+                return Ok(connection);
+            }
+            if lane.size() == 0 {
+                return lane.acquire().await;
+            }
+        }
+        match timeout(PATIENCE, own(0).acquire()).await {
+            Ok(connection) => connection,
+            Err(_) => Ok(select_ok(self.lanes.iter().map(|lane| Box::pin(lane.acquire())))
+                .await?
+                .0),
+        }
     }
 
     /// Connections now: all and idle ones.
     #[must_use]
     pub fn level(&self) -> (u32, usize) {
-        (self.connections.size(), self.connections.num_idle())
+        level(&self.lanes)
     }
+}
+
+pub(super) fn level(lanes: &[PgPool]) -> (u32, usize) {
+    lanes
+        .iter()
+        .fold((0, 0), |(all, idle), lane| (all + lane.size(), idle + lane.num_idle()))
+}
+
+fn lane(options: &PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE)
+        .max_lifetime(MAX_AGE)
+        .idle_timeout(Duration::from_secs(120))
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TEST_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options.clone())
 }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use domain::RoleName;
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
     sqlx::{self, AssertSqlSafe, Executor, Postgres, pool::PoolConnection},
@@ -23,7 +24,7 @@ use service::lifecycle::Lifecycle;
 use tokio::sync::{Mutex, MutexGuard};
 use tracing::{Instrument, Span, info_span};
 
-use super::{Tenant, pool::TenantPool};
+use super::{Tenant, canary, pool::TenantPool};
 
 /// Whether a transaction may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Tx {
 struct State {
     pool: TenantPool,
     lifecycle: Lifecycle,
+    role: RoleName,
+    variant: String,
     prologue: Arc<str>,
     connection: Option<PoolConnection<Postgres>>,
     phase: Phase,
@@ -86,6 +89,8 @@ impl Tx {
             timeout.as_millis()
         );
         let state = State {
+            variant: format!("/*{}*/", pool.variant(tenant.role.number())),
+            role: tenant.role.clone(),
             pool,
             lifecycle,
             prologue: prologue.into(),
@@ -153,6 +158,9 @@ impl Tx {
                 .begin()
                 .instrument(info_span!("db.begin", otel.kind = "client"))
                 .await?;
+            if state.pool.canary().is_due() {
+                state.compare_identity().await?;
+            }
         }
         if state.phase != Phase::Open {
             return Err(over());
@@ -174,7 +182,7 @@ impl State {
     async fn begin(&mut self) -> Result<(), DbErr> {
         let mut last = None;
         for _ in 0..DEAD {
-            let connection = self.pool.acquire().await.map_err(failure)?;
+            let connection = self.pool.acquire(self.role.number()).await.map_err(failure)?;
             // From here on a drop sends ROLLBACK, also when this future is cancelled while BEGIN is in flight.
             self.phase = Phase::Opening;
             let connection = self.connection.insert(connection);
@@ -197,6 +205,31 @@ impl State {
             }
         }
         Err(last.map_or_else(over, failure))
+    }
+
+    /// Asks the slot whose it is. A connection that reads another's is not used again.
+    async fn compare_identity(&mut self) -> Result<(), DbErr> {
+        let (span, question) = self.query(Statement::from_string(DbBackend::Postgres, canary::QUESTION));
+        let result = question.fetch_one(&mut **self.connection()?).instrument(span).await;
+        let row = QueryResult::from(self.settle(result)?);
+        let (slot, user): (String, String) = (row.try_get_by(0)?, row.try_get_by(1)?);
+        let checked = self.pool.canary().check(&self.role, &slot, &user);
+        if let Err(error) = &checked {
+            tracing::error!(%error, "a session's transaction is not its own");
+            self.phase = Phase::Failed;
+            if let Some(mut connection) = self.connection.take() {
+                connection.close_on_drop();
+            }
+        }
+        checked
+    }
+
+    /// The statement in the variant that is the slot's.
+    fn query(&self, statement: Statement) -> (Span, sqlx::query::Query<'static, Postgres, SqlxValues>) {
+        let span = span(&statement.sql);
+        let values = statement.values.unwrap_or_else(|| sea_orm::Values(Vec::new()));
+        let sql = statement.sql + &self.variant;
+        (span, sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values)))
     }
 
     fn connection(&mut self) -> Result<&mut PoolConnection<Postgres>, DbErr> {
@@ -232,11 +265,6 @@ fn span(sql: &str) -> Span {
     info_span!("db.statement", otel.kind = "client", db.operation.name = operation)
 }
 
-fn query(statement: &Statement) -> sqlx::query::Query<'_, Postgres, SqlxValues> {
-    let values = statement.values.clone().unwrap_or_else(|| sea_orm::Values(Vec::new()));
-    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
-}
-
 #[async_trait]
 impl ConnectionTrait for Tx {
     fn get_database_backend(&self) -> DbBackend {
@@ -245,10 +273,8 @@ impl ConnectionTrait for Tx {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut state = self.open().await?;
-        let result = query(&statement)
-            .execute(&mut **state.connection()?)
-            .instrument(span(&statement.sql))
-            .await;
+        let (span, query) = state.query(statement);
+        let result = query.execute(&mut **state.connection()?).instrument(span).await;
         state.settle(result).map(Into::into)
     }
 
@@ -263,19 +289,15 @@ impl ConnectionTrait for Tx {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let mut state = self.open().await?;
-        let result = query(&statement)
-            .fetch_optional(&mut **state.connection()?)
-            .instrument(span(&statement.sql))
-            .await;
+        let (span, query) = state.query(statement);
+        let result = query.fetch_optional(&mut **state.connection()?).instrument(span).await;
         state.settle(result).map(|row| row.map(Into::into))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut state = self.open().await?;
-        let result = query(&statement)
-            .fetch_all(&mut **state.connection()?)
-            .instrument(span(&statement.sql))
-            .await;
+        let (span, query) = state.query(statement);
+        let result = query.fetch_all(&mut **state.connection()?).instrument(span).await;
         state
             .settle(result)
             .map(|rows| rows.into_iter().map(Into::into).collect())

@@ -344,3 +344,28 @@ fn scramble(number: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_is_not_the_sessions_own_answers_nothing() -> Result<()> {
+    let app = App::builder()
+        .set("ISOLATION_CHECK_EVERY", "1")
+        .pool(2)
+        .start(&[])
+        .await?;
+    let other = app.session(&[]).await?;
+    app.visitor().get("/api/v1/faqs").await?.data(200);
+
+    let stranger = other.tenant().await.role.to_string();
+    app.sql(&format!(
+        "CREATE OR REPLACE VIEW slot_identity AS SELECT '{stranger}'::text AS role"
+    ))
+    .await?;
+
+    for _ in 0..3 {
+        let reply = app.visitor().get("/api/v1/faqs").await?;
+        reply.error(500, "INTERNAL");
+        assert!(!reply.to_string().contains(&stranger), "{reply}");
+        other.visitor().get("/api/v1/faqs").await?.data(200);
+    }
+    Ok(())
+}

@@ -238,11 +238,13 @@ impl Host {
                  SET LOCAL livepreview.seed = '{id}'; SET LOCAL livepreview.currency = 'USD';
                  {}
                  {}
+                 {};
                  GRANT USAGE ON SCHEMA {name} TO {role_name};
                  GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {name} TO {role_name}; COMMIT",
                 tenant.quoted(),
                 modules::tables_sql(),
                 modules::seed_sql(&granted),
+                modules::identity_sql(role.as_str()),
             ))
             .await
             .map_err(|error| anyhow::anyhow!("the session cannot be prepared: {error:?}"))?;
