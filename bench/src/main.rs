@@ -6,9 +6,12 @@ mod load;
 mod machine;
 mod memory;
 mod metrics;
+mod page;
 mod products;
+mod rate;
 mod replay;
 mod sample;
+mod scale;
 mod sessions;
 mod stack;
 mod table;
@@ -34,6 +37,12 @@ enum What {
     Sessions(sessions::Options),
     /// The product list over several numbers of sessions, and the same SQL by hand with and without tenant scope
     Products(products::Options),
+    /// A page of the application, its four requests at once, and the same SQL by hand over one connection
+    Page(page::Options),
+    /// Creations at a fixed rate, and as many as go: creation, claim, end, recycling and dropping
+    Rate(rate::Options),
+    /// Creation, requests, connections and memory at 1, 100 and 1,000 live sessions
+    Scale(scale::Options),
     /// Memory of the processes and PostgreSQL connections by live sessions
     Memory(memory::Options),
     /// Only the heading: machine, commit, PostgreSQL
@@ -64,6 +73,9 @@ async fn run(what: What) -> Result<()> {
     match what {
         What::Sessions(options) => sessions::run(&stack, &options).await,
         What::Products(options) => products::run(&stack, &options).await,
+        What::Page(options) => page::run(&stack, &options).await,
+        What::Rate(options) => rate::run(&stack, &options).await,
+        What::Scale(options) => scale::run(&stack, &options).await,
         What::Memory(options) => memory::run(&stack, &options).await,
         What::Machine => Ok(()),
         What::Settle { slots } => stack.settle(slots).await,

@@ -107,6 +107,25 @@ async fn look(stack: &Stack, name: &str) -> Result<Vec<String>> {
     Ok(cells)
 }
 
+/// Private memory in MB of each backend of the services.
+pub async fn backends(stack: &Stack) -> Result<Vec<f64>> {
+    let rows = stack
+        .database()
+        .query(
+            "SELECT pid FROM pg_stat_activity
+             WHERE backend_type = 'client backend' AND usename LIKE current_database() || '\\_%'",
+            &[],
+        )
+        .await?;
+    let pids = rows.iter().map(|row| row.get::<_, i32>(0).unsigned_abs());
+    Ok(pids.filter_map(|pid| megabytes(pid, "RssAnon")).collect())
+}
+
+/// Resident memory of a process in MB.
+pub fn of_process(pid: u32) -> Option<f64> {
+    megabytes(pid, "VmRSS")
+}
+
 /// A figure of a process's status.
 #[expect(clippy::cast_precision_loss, reason = "kilobytes of a process")]
 fn megabytes(pid: u32, field: &str) -> Option<f64> {

@@ -4,6 +4,7 @@
 use std::{
     cell::Cell,
     error::Error,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -178,7 +179,8 @@ pub async fn run(
     let mut drivers = JoinSet::new();
     let mut clients = Vec::new();
     for _ in 0..connections {
-        clients.push(Sender::new(stack.connect(&mut drivers).await?, &exchanges[0], scope).await?);
+        let client = Rc::new(stack.connect(&mut drivers).await?);
+        clients.push(Sender::new(client, &exchanges[0], scope).await?);
     }
     let (next, all) = (Cell::new(0), Cell::new(0));
     let begin = Instant::now() + warmup;
@@ -219,14 +221,16 @@ pub async fn run(
     Ok((run, used))
 }
 
-struct Sender {
-    client: Client,
+/// Sends exchanges of one kind over one connection.
+pub struct Sender {
+    client: Rc<Client>,
     statements: Vec<Statement>,
     scope: Scope,
 }
 
 impl Sender {
-    async fn new(client: Client, first: &Exchange, scope: Scope) -> Result<Self> {
+    /// Prepares the statements of `first`; those of the same request of other sessions are the same.
+    pub async fn new(client: Rc<Client>, first: &Exchange, scope: Scope) -> Result<Self> {
         // Without a scope of its own each statement runs under one that the connection keeps: the same role, the same
         // rights.
         let (opening, closing) = match scope {
@@ -251,7 +255,8 @@ impl Sender {
         })
     }
 
-    async fn send(&self, exchange: &Exchange) -> Result<()> {
+    /// Sends one exchange, each statement after the answer to the last.
+    pub async fn send(&self, exchange: &Exchange) -> Result<()> {
         if self.scope == Scope::Tenant {
             self.client.batch_execute(&exchange.opening).await?;
         }
