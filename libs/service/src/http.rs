@@ -1,5 +1,7 @@
-//! What HTTP servers share: request ids, the span of a request, and a server with limits.
+//! What HTTP servers share: request ids, the span of a request, a server with limits, and the page that documents it.
 
+mod cached;
+pub mod docs;
 mod serve;
 
 use axum::{
@@ -12,6 +14,7 @@ use opentelemetry::{global, propagation::Extractor, trace::TraceContextExt};
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+pub use cached::Cached;
 pub use serve::serve;
 
 /// The header with the id of a request, sent back with every answer.

@@ -1,6 +1,6 @@
 //! A client of the two HTTP interfaces, which holds every answer against the envelope.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -8,12 +8,16 @@ use devstack::http::{Answer, Client};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use serde_json::{Map, Value};
 
+/// Looks at every answer: method, path and the answer.
+pub type Watch = Arc<dyn Fn(&Method, &str, &Answer) + Send + Sync>;
+
 /// Sends requests to one base address, with the same headers each time.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Api {
     client: Client,
     base: String,
     headers: HeaderMap,
+    watch: Option<Watch>,
 }
 
 impl Api {
@@ -25,6 +29,16 @@ impl Api {
             client,
             base: base.trim_end_matches('/').to_owned(),
             headers: HeaderMap::new(),
+            watch: None,
+        }
+    }
+
+    /// The same, with somebody who looks at every answer.
+    #[must_use]
+    pub fn watched(&self, watch: Watch) -> Self {
+        Self {
+            watch: Some(watch),
+            ..self.clone()
         }
     }
 
@@ -110,11 +124,13 @@ impl Api {
         if !content_type.is_empty() {
             request.headers_mut().insert("content-type", content_type.parse()?);
         }
-        let what = format!("{} {path}", request.method());
-        Ok(Reply {
-            what,
-            answer: self.client.send(request).await?,
-        })
+        let method = request.method().clone();
+        let answer = self.client.send(request).await?;
+        if let Some(watch) = &self.watch {
+            watch(&method, path, &answer);
+        }
+        let what = format!("{method} {path}");
+        Ok(Reply { what, answer })
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply> {

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{Call, Result},
-    resource::value::{money, show_decimal},
+    resource::{
+        Field, Kind, Shape,
+        value::{money, show_decimal},
+    },
     settings::Settings,
 };
 
@@ -84,8 +87,50 @@ pub struct Block {
     pub chart: Chart,
 }
 
+const FORMS: &[&str] = &["int", "money", "percent", "decimal"];
+
+/// A block in JSON.
+pub const BLOCK: Shape = Shape::of(
+    "DashboardBlock",
+    &[
+        Field::text("module", "20").required(),
+        Field::text("title", "60").required(),
+        Field::array("figures", &Kind::Object(&FIGURE)).required(),
+        Field::object("chart", &CHART).required(),
+    ],
+);
+
+const FIGURE: Shape = Shape::of(
+    "Figure",
+    &[
+        Field::text("key", "60").required(),
+        Field::text("label", "60").required(),
+        Field::one_of("type", FORMS).required(),
+        Field::text("value", "40").required(),
+    ],
+);
+
+const CHART: Shape = Shape::of(
+    "Chart",
+    &[
+        Field::text("key", "60").required(),
+        Field::text("label", "60").required(),
+        Field::one_of("kind", &["line", "bar", "donut"]).required(),
+        Field::one_of("type", FORMS).required(),
+        Field::array("points", &Kind::Object(&POINT)).required(),
+    ],
+);
+
+const POINT: Shape = Shape::of(
+    "ChartPoint",
+    &[
+        Field::text("label", "60").required(),
+        Field::text("value", "40").required(),
+    ],
+);
+
 impl Block {
-    /// The block in JSON.
+    /// As a [`BLOCK`].
     #[must_use]
     pub fn show(&self, module: &str, title: &str) -> Value {
         let figures = self.figures.iter().map(|figure| {

@@ -8,6 +8,7 @@ pub mod http;
 pub mod internal;
 pub mod ledger;
 pub mod modules;
+pub mod openapi;
 pub mod resource;
 pub mod sandbox;
 pub mod search;

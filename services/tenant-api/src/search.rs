@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     http::{Call, Result, Who},
     resource::{
-        Resource,
+        Field, Kind, Resource, Shape,
         select::{matches, select},
         spec::find_column,
     },
@@ -114,6 +114,28 @@ impl Searched {
         }))
     }
 }
+
+/// A group of hits.
+pub const GROUP: Shape = Shape::of(
+    "SearchGroup",
+    &[
+        Field::text("module", "20").required(),
+        Field::text("resource", "40").required(),
+        Field::text("title", "60").required(),
+        Field::int("total").required(),
+        Field::array("items", &Kind::Object(&HIT)).required(),
+    ],
+);
+
+const HIT: Shape = Shape::of(
+    "SearchHit",
+    &[
+        Field::uuid("id").required(),
+        Field::text("title", "200").required(),
+        Field::text("excerpt", "200"),
+        Field::text("path", "300").required(),
+    ],
+);
 
 /// Rows whose title matches come first, then the newest. Matching is that of `q` on the collection's list.
 async fn find<R: Resource>(call: Call, fields: Fields, words: Vec<String>, limit: u64) -> Result<Found> {

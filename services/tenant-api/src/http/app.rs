@@ -13,16 +13,17 @@ use axum::{
 use domain::Clock;
 use fault::{Envelope, Fault, codes};
 use serde_json::json;
-use service::lifecycle::Lifecycle;
+use service::{http::Cached, lifecycle::Lifecycle};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowOrigin, CorsLayer},
 };
 
-use super::{Route, dispatch, limits::Rates, metrics, session};
+use super::{Route, dispatch, docs, limits::Rates, metrics, session};
 use crate::{
     auth::Tokens,
     config::{Config, Limits},
+    openapi,
     sandbox::address::Sealer,
     tenant::{activity::Activity, directory::Directory, pool::TenantPool},
 };
@@ -52,6 +53,8 @@ pub struct App {
     pub lifecycle: Lifecycle,
     /// Every route, for documents and tests.
     pub routes: Arc<[Route]>,
+    /// What they are, in OpenAPI.
+    pub openapi: Cached,
     /// Whether hashes may be made: a bound on processor time, not on waiting.
     pub hashing: tokio::sync::Semaphore,
 }
@@ -67,6 +70,7 @@ impl App {
         lifecycle: &Lifecycle,
         clock: Clock,
     ) -> anyhow::Result<Arc<Self>> {
+        let routes: Arc<[Route]> = crate::modules::routes().into();
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Arc::new(Self {
             directory,
@@ -78,7 +82,8 @@ impl App {
             sealer: Sealer::new(&config.jwt_secret),
             clock,
             lifecycle: lifecycle.clone(),
-            routes: crate::modules::routes().into(),
+            openapi: docs::describe(routes.iter()),
+            routes,
             hashing: tokio::sync::Semaphore::new(cores),
         }))
     }
@@ -107,11 +112,13 @@ impl App {
             router = router.route(&path, methods.fallback(async move || not_allowed(&allow)));
         }
         let router = router
+            .route(openapi::PATH, get(docs::document).fallback(read_only))
+            .route(openapi::PAGE, get(service::http::docs::page).fallback(read_only))
             .fallback(async || Fault::new(codes::NOT_FOUND, "There is no such route."))
             .layer(middleware::from_fn_with_state(Arc::clone(self), session::admit))
             .route(
                 "/health",
-                get(async || Envelope::new(json!({ "status": "ok" }))).fallback(async || not_allowed("GET, HEAD")),
+                get(async || Envelope::new(json!({ "status": "ok" }))).fallback(read_only),
             )
             .layer(DefaultBodyLimit::disable())
             .layer(CatchPanicLayer::custom(panicked))
@@ -150,6 +157,10 @@ fn allow(methods: &[&Method]) -> String {
     names.sort_unstable();
     names.dedup();
     names.join(", ")
+}
+
+async fn read_only() -> Fault {
+    not_allowed("GET, HEAD")
 }
 
 fn not_allowed(allow: &str) -> Fault {

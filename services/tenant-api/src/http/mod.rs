@@ -6,6 +6,7 @@ pub mod app;
 pub mod body;
 pub mod call;
 pub mod dispatch;
+mod docs;
 pub mod failure;
 pub mod idempotency;
 pub mod limits;

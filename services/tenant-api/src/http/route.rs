@@ -5,7 +5,8 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use axum::http::Method;
 
 use super::{Answer, Call, Result};
-use crate::resource::Field;
+use crate::resource::{Field, Returns, Shape};
+use fault::Code;
 
 /// Who may call a route (contract README section 8). ADMIN passes every check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,12 @@ pub struct Route {
     pub body: Body,
     /// What its query holds.
     pub query: &'static [Field],
+    /// Headers that it looks at, beside those of every route.
+    pub headers: &'static [&'static str],
+    /// What its answer holds.
+    pub returns: Returns,
+    /// Codes that it may refuse with, beside those that follow from the rest of this.
+    pub errors: &'static [Code],
     /// Whether an audit row is written whoever calls it: registration, sign-in, purchase, cancellation.
     pub audited: bool,
     /// Whether a bad bearer token is passed over: the routes of sign-in itself.
@@ -93,6 +100,9 @@ impl Route {
             idempotent: false,
             body: Body::None,
             query: &[],
+            headers: &[],
+            returns: Returns::Fields(&[]),
+            errors: &[],
             audited: false,
             ignores_bearer: false,
             handler: Arc::new(move |call| Box::pin(handler(call))),
@@ -191,6 +201,61 @@ impl Route {
     #[must_use]
     pub const fn query(mut self, fields: &'static [Field]) -> Self {
         self.query = fields;
+        self
+    }
+
+    /// It looks at these headers.
+    #[must_use]
+    pub const fn headers(mut self, names: &'static [&'static str]) -> Self {
+        self.headers = names;
+        self
+    }
+
+    const fn returning(mut self, returns: Returns) -> Self {
+        self.returns = returns;
+        self
+    }
+
+    /// It answers with one of these, everything embedded included.
+    #[must_use]
+    pub const fn returns(self, shape: &'static Shape) -> Self {
+        self.returning(Returns::One(shape))
+    }
+
+    /// It answers with an object of these fields.
+    #[must_use]
+    pub const fn returns_fields(self, fields: &'static [Field]) -> Self {
+        self.returning(Returns::Fields(fields))
+    }
+
+    /// It answers with a page of these.
+    #[must_use]
+    pub const fn returns_page(self, shape: &'static Shape) -> Self {
+        self.returning(Returns::Page(shape))
+    }
+
+    /// It answers with all of these.
+    #[must_use]
+    pub const fn returns_array(self, shape: &'static Shape) -> Self {
+        self.returning(Returns::Array(shape))
+    }
+
+    /// It answers with the id of the row that is gone.
+    #[must_use]
+    pub const fn returns_id(self) -> Self {
+        self.returning(Returns::Id)
+    }
+
+    /// It answers with bytes of one of these media types.
+    #[must_use]
+    pub const fn returns_bytes(self, types: &'static [&'static str]) -> Self {
+        self.returning(Returns::Bytes(types))
+    }
+
+    /// It may refuse with these codes, beside those that every route of its kind has.
+    #[must_use]
+    pub const fn errors(mut self, codes: &'static [Code]) -> Self {
+        self.errors = codes;
         self
     }
 

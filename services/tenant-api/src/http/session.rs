@@ -13,15 +13,24 @@ use fault::{Fault, codes};
 use modules::Gate;
 
 use super::App;
-use crate::tenant::{Lookup, Tenant, directory};
+use crate::{
+    openapi,
+    tenant::{Lookup, Tenant, directory},
+};
 
 /// The header that names the session.
 pub const SESSION: HeaderName = HeaderName::from_static("x-preview-session");
 
-/// Paths that need no session header: their handlers say whose they are.
-const EXEMPT: [&str; 2] = ["/api/v1/openapi.json", "/api/v1/docs"];
+/// Paths that need no session header; one that is sent is looked at.
+const EXEMPT: [&str; 2] = [openapi::PATH, openapi::PAGE];
 /// Below this a sealed key names the session.
 const SEALED: &str = "/api/v1/uploads/content/";
+
+/// Whether a route is named by a sealed key, and not by the session header.
+#[must_use]
+pub fn is_sealed(path: &str) -> bool {
+    path.starts_with(SEALED)
+}
 
 /// The session of a request, in its extensions.
 #[derive(Clone, Debug)]
@@ -35,12 +44,16 @@ pub struct Admitted {
 /// Lets a request pass when its session is ready and the path's feature is granted.
 pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if EXEMPT.contains(&path) {
+    let is_exempt = EXEMPT.contains(&path);
+    if is_exempt && !request.headers().contains_key(SESSION) {
         return next.run(request).await;
     }
     let admitted = match path.strip_prefix(SEALED) {
         Some(key) => find_sealed(&app, key).await,
-        None => find(&app, request.headers(), path).await,
+        None if is_exempt => find(&app, request.headers()).await,
+        None => find(&app, request.headers())
+            .await
+            .and_then(|admitted| granted(admitted, path)),
     };
     match admitted {
         Ok(admitted) => {
@@ -61,13 +74,17 @@ async fn find_sealed(app: &App, key: &str) -> Result<Admitted, Fault> {
     }
 }
 
-async fn find(app: &App, headers: &HeaderMap, path: &str) -> Result<Admitted, Fault> {
+async fn find(app: &App, headers: &HeaderMap) -> Result<Admitted, Fault> {
     let token = token(headers)?;
     let tenant = directory::ready(app.directory.find(token).await?)?;
     // Whatever comes of the request: its session is in use.
     app.activity.note(tenant.session, app.clock.now());
-    match modules::gate(path, &tenant.enabled) {
-        Gate::Open(_) => Ok(Admitted { tenant, token }),
+    Ok(Admitted { tenant, token })
+}
+
+fn granted(admitted: Admitted, path: &str) -> Result<Admitted, Fault> {
+    match modules::gate(path, &admitted.tenant.enabled) {
+        Gate::Open(_) => Ok(admitted),
         Gate::Closed(feature) => {
             let message = format!(
                 "This preview does not include the feature {} ({}).",

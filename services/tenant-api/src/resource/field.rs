@@ -1,5 +1,7 @@
 //! Fields: what a value must be, who may write and who may read it. Routes, checks, documents and answers share it.
 
+use super::Shape;
+
 /// One field of a body, a query or a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
@@ -68,8 +70,10 @@ pub enum Kind {
     Uuid,
     /// Any JSON.
     Json,
-    /// An object of these fields.
-    Object(&'static [Field]),
+    /// An object of any keys.
+    Map,
+    /// An object of this shape.
+    Object(&'static Shape),
     /// An array of such values.
     Array(&'static Kind),
     /// Bytes, never in JSON.
@@ -233,10 +237,16 @@ impl Field {
         Self::of(name, Kind::Json)
     }
 
+    /// An object of any keys.
+    #[must_use]
+    pub const fn map(name: &'static str) -> Self {
+        Self::of(name, Kind::Map)
+    }
+
     /// An object.
     #[must_use]
-    pub const fn object(name: &'static str, fields: &'static [Self]) -> Self {
-        Self::of(name, Kind::Object(fields))
+    pub const fn object(name: &'static str, shape: &'static Shape) -> Self {
+        Self::of(name, Kind::Object(shape))
     }
 
     /// An array.
@@ -361,7 +371,7 @@ impl Field {
     /// Whether its column holds jsonb.
     #[must_use]
     pub const fn is_json(&self) -> bool {
-        matches!(self.kind, Kind::Json | Kind::Object(_) | Kind::Array(_))
+        matches!(self.kind, Kind::Json | Kind::Map | Kind::Object(_) | Kind::Array(_))
     }
 }
 

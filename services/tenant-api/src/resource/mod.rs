@@ -10,6 +10,7 @@ pub mod permit;
 pub mod precheck;
 pub mod present;
 pub mod select;
+pub mod shape;
 pub mod show;
 pub mod slug;
 pub mod spec;
@@ -18,4 +19,5 @@ pub mod value;
 
 pub use field::{Field, Kind, Read, Write};
 pub use present::Row;
+pub use shape::{Returns, Shape};
 pub use spec::{Change, ListSpec, Operations, Resource, Spec, routes};

@@ -2,11 +2,15 @@
 
 use std::{future::Future, str::FromStr};
 
+use fault::Code;
 use sea_orm::{ActiveModelBehavior, ColumnTrait, Condition, EntityTrait, IntoActiveModel, ModelTrait, sea_query::Expr};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::field::{Field, column};
+use super::{
+    Shape,
+    field::{Field, column},
+};
 use crate::http::{Call, Result, Route, Who};
 
 /// The declaration of a collection.
@@ -161,6 +165,19 @@ pub trait Resource:
 {
     /// The declaration.
     const SPEC: Spec;
+    /// Fields of every answer that are no columns: computed ones, and single rows that are embedded.
+    const COMPUTED: &'static [Field] = &[];
+    /// Rows of others that are embedded where one row is shown; lists leave them out.
+    const EMBEDS: &'static [Field] = &[];
+    /// Codes that its rules refuse a new, changed or deleted row with, beside the general ones.
+    const ERRORS: &'static [Code] = &[];
+    /// What is shown of a row.
+    const ROW: &'static Shape = &Shape {
+        name: Self::SPEC.table,
+        row: Some(&Self::SPEC),
+        fields: Self::COMPUTED,
+        embeds: Self::EMBEDS,
+    };
 
     /// Rows that the caller may see. Where only owners are let in, plain users see their own.
     fn visible(call: &Call) -> impl Future<Output = Result<Condition>> + Send {
@@ -276,28 +293,38 @@ pub fn routes<R: Resource>() -> Vec<Route> {
         routes.push(
             Route::get(spec.path, "list", super::list::list::<R>)
                 .who(who)
-                .query(spec.list.params),
+                .query(spec.list.params)
+                .returns_page(R::ROW),
         );
     }
     if let Some(who) = operations.get {
-        routes.push(Route::get(&one, "get", super::show::show::<R>).who(who));
+        routes.push(Route::get(&one, "get", super::show::show::<R>).who(who).returns(R::ROW));
     }
     if let Some(who) = operations.create {
         routes.push(
             Route::post(spec.path, "create", super::create::create::<R>)
                 .who(who)
                 .body(spec.fields)
-                .created(),
+                .created()
+                .returns(R::ROW)
+                .errors(R::ERRORS),
         );
     }
     if let Some(who) = operations.update {
         let route = Route::patch(&one, "update", super::update::update::<R>)
             .who(who)
-            .changes(spec.fields);
+            .changes(spec.fields)
+            .returns(R::ROW)
+            .errors(R::ERRORS);
         routes.push(if spec.versioned { route.versioned() } else { route });
     }
     if let Some(who) = operations.delete {
-        routes.push(Route::delete(&one, "delete", super::delete::delete::<R>).who(who));
+        routes.push(
+            Route::delete(&one, "delete", super::delete::delete::<R>)
+                .who(who)
+                .returns_id()
+                .errors(R::ERRORS),
+        );
     }
     routes
 }

@@ -67,7 +67,9 @@ pub fn normalise(field: &Field, sent: Value, path: &str, details: &mut Vec<Detai
                 |id| Some(json!(id.to_string())),
             ),
         Kind::Json => Some(sent),
-        Kind::Object(fields) => object(fields, sent, path, details).map(Value::Object),
+        Kind::Map if sent.is_object() => Some(sent),
+        Kind::Map => wrong(path, "must be an object", details),
+        Kind::Object(shape) => object(shape.fields, sent, path, details).map(Value::Object),
         Kind::Array(items) => array(field, items, sent, path, details),
         Kind::Bytes => wrong(path, "cannot be sent here", details),
     };
@@ -399,7 +401,9 @@ pub fn sql(field: &Field, value: &Value) -> Sql {
         Kind::Date => Sql::ChronoDate(date(value)),
         Kind::Time => Sql::ChronoTime(time(value)),
         Kind::Uuid => Sql::Uuid(value.as_str().and_then(|text| Uuid::try_parse(text).ok())),
-        Kind::Json | Kind::Object(_) | Kind::Array(_) => Sql::Json((!value.is_null()).then(|| Box::new(value.clone()))),
+        Kind::Json | Kind::Map | Kind::Object(_) | Kind::Array(_) => {
+            Sql::Json((!value.is_null()).then(|| Box::new(value.clone())))
+        }
         Kind::Bytes => Sql::Bytes(None),
     }
 }
@@ -439,6 +443,7 @@ pub fn show(field: &Field, value: Sql) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::Shape;
 
     fn check(field: Field, sent: Value) -> Result<Value, String> {
         let mut details = Vec::new();
@@ -503,8 +508,8 @@ mod tests {
 
     #[test]
     fn unknown_and_missing_fields_are_named_with_their_path() {
-        static INNER: &[Field] = &[Field::text("city", "5").required()];
-        static OUTER: &[Field] = &[Field::object("address", INNER), Field::int("count").default("1")];
+        static INNER: Shape = Shape::of("Inner", &[Field::text("city", "5").required()]);
+        static OUTER: &[Field] = &[Field::object("address", &INNER), Field::int("count").default("1")];
         let mut details = Vec::new();
         assert!(object(OUTER, json!({"address": {"town": 1}, "extra": 2}), "", &mut details).is_none());
         let fields: Vec<_> = details.iter().map(|detail| detail.field.as_str()).collect();

@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, Utc};
 use fault::{Detail, Fault, codes};
 use serde_json::{Map, Value, json};
 
-use crate::resource::Field;
+use crate::resource::{Field, Shape};
 
 /// The card that pays when none is named.
 const DEFAULT: &str = "4242424242424242";
@@ -21,18 +21,34 @@ const DECLINES: [(&str, &str); 6] = [
 ];
 
 /// The shape `Card` in a body.
-pub const CARD: &[Field] = &[
-    Field::text("number", "19").required().pattern("[0-9]{12,19}"),
-    Field::int("expMonth").required().min("1").max("12"),
-    Field::int("expYear").required().min("2000").max("2100"),
-    Field::text("cvc", "4").required().pattern("[0-9]{3,4}"),
-];
+pub const CARD: Shape = Shape::of(
+    "Card",
+    &[
+        Field::text("number", "19").required().pattern("[0-9]{12,19}"),
+        Field::int("expMonth").required().min("1").max("12"),
+        Field::int("expYear").required().min("2000").max("2100"),
+        Field::text("cvc", "4").required().pattern("[0-9]{3,4}"),
+    ],
+);
 
-/// The shape `Payment` in a body: `Field::object("payment", PAYMENT)`.
-pub const PAYMENT: &[Field] = &[
-    Field::one_of("method", &["card", "on_delivery"]).default("\"card\""),
-    Field::object("card", CARD),
-];
+/// The shape `Payment` in a body: `Field::object("payment", &PAYMENT)`.
+pub const PAYMENT: Shape = Shape::of(
+    "Payment",
+    &[
+        Field::one_of("method", &["card", "on_delivery"]).default("\"card\""),
+        Field::object("card", &CARD),
+    ],
+);
+
+/// A number of [`table`].
+pub const TEST_CARD: Shape = Shape::of(
+    "TestCard",
+    &[
+        Field::text("number", "19").required(),
+        Field::text("brand", "20").required(),
+        Field::text("outcome", "40").required(),
+    ],
+);
 
 /// How a purchase is paid.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod directory;
 mod harness;
 mod isolation;
 mod ledger;
+mod openapi;
 mod orders;
 mod payments;
 mod people;

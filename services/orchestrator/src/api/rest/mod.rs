@@ -102,7 +102,7 @@ pub fn routes(sessions: Sessions, config: config::Rest) -> Router {
         .route("/api/preview/sessions/{token}/events", get(events::follow))
         .route("/api/preview/catalog", get(catalog::show))
         .route("/api/preview/openapi.json", get(docs::document))
-        .route("/api/preview/docs", get(docs::page))
+        .route("/api/preview/docs", get(service::http::docs::page))
         .method_not_allowed_fallback(async || {
             Fault::new(codes::METHOD_NOT_ALLOWED, "This address does not have this method.")
         })

@@ -8,10 +8,10 @@ use sea_orm::prelude::DateTimeUtc;
 use serde_json::{Value, json};
 
 use crate::{
-    dashboard::{Block, Chart, Figure, Form, LastDays},
+    dashboard::{BLOCK, Block, Chart, Figure, Form, LastDays},
     http::{Answer, Call, Result, Route, Who},
     modules::PARTS,
-    resource::value::instant,
+    resource::{Field, Kind, Shape, value::instant},
 };
 
 /// Its routes.
@@ -19,10 +19,36 @@ use crate::{
 pub fn routes() -> Vec<Route> {
     const STAFF: &[Who] = &[Who::Staff];
     vec![
-        Route::get("/admin/dashboard", "dashboard", dashboard).who(STAFF),
-        Route::get("/admin/usage", "usage", usage).who(STAFF),
+        Route::get("/admin/dashboard", "dashboard", dashboard)
+            .who(STAFF)
+            .returns_fields(DASHBOARD),
+        Route::get("/admin/usage", "usage", usage)
+            .who(STAFF)
+            .returns_fields(USAGE),
     ]
 }
+
+const DASHBOARD: &[Field] = &[
+    Field::timestamp("generatedAt").required(),
+    Field::currency("currency").required(),
+    Field::array("modules", &Kind::Object(&BLOCK)).required(),
+];
+
+const USAGE: &[Field] = &[
+    Field::array("tables", &Kind::Object(&TABLE_USAGE)).required(),
+    Field::int("uploadBytes").required(),
+    Field::int("uploadBytesLimit").required(),
+    Field::timestamp("expiresAt").required(),
+];
+
+const TABLE_USAGE: Shape = Shape::of(
+    "TableUsage",
+    &[
+        Field::text("table", "63").required(),
+        Field::int("rows").required(),
+        Field::int("limit").required(),
+    ],
+);
 
 /// One block for core and for each module with a granted feature.
 async fn dashboard(call: Call) -> Result<Answer> {

@@ -1,6 +1,6 @@
 //! Orders of everybody, for staff: the rules and rows of [`orders`] under another path.
 
-use fault::Fault;
+use fault::{Fault, codes};
 use rust_decimal::Decimal;
 use sea_orm::{ColumnTrait, Condition};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::{
     http::{Answer, Call, Result, Route, Who, query::typed},
     ledger::{letters, orders as ledger, seller, undo},
     resource::{
-        Field, list,
+        Field, Resource, list,
         show::{self, Lock},
         update,
     },
@@ -44,12 +44,20 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/admin/orders", "list-all", list::list::<Entity>)
             .who(STAFF)
-            .query(QUERY),
-        Route::get("/admin/orders/{id}", "get-any", show::show::<Entity>).who(STAFF),
-        Route::post("/admin/orders/{id}/mark-paid", "mark-paid", mark_paid).who(STAFF),
+            .query(QUERY)
+            .returns_page(Entity::ROW),
+        Route::get("/admin/orders/{id}", "get-any", show::show::<Entity>)
+            .who(STAFF)
+            .returns(Entity::ROW),
+        Route::post("/admin/orders/{id}/mark-paid", "mark-paid", mark_paid)
+            .who(STAFF)
+            .returns(Entity::ROW)
+            .errors(&[codes::INVALID_STATE]),
         Route::post("/admin/orders/{id}/refund", "refund", refund)
             .who(STAFF)
             .body(REFUND)
+            .returns(Entity::ROW)
+            .errors(&[codes::INVALID_STATE])
             .idempotent(),
     ]
 }

@@ -77,6 +77,8 @@ impl Resource for Entity {
         },
     };
 
+    const COMPUTED: &'static [Field] = &[Field::bool("isDismissed").required()];
+
     async fn visible(call: &Call) -> Result<Condition> {
         if call.is_staff() {
             return Ok(Condition::all());
@@ -153,7 +155,11 @@ fn running(call: &Call) -> Condition {
 /// Routes besides the standard ones.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    vec![Route::post("/announcements/{id}/dismiss", "dismiss", dismiss).who(&[Who::User])]
+    vec![
+        Route::post("/announcements/{id}/dismiss", "dismiss", dismiss)
+            .who(&[Who::User])
+            .returns(Entity::ROW),
+    ]
 }
 
 /// Remembers for the caller that it was read; a second time changes nothing.

@@ -68,6 +68,8 @@ impl Resource for Entity {
         },
     };
 
+    const COMPUTED: &'static [Field] = &[Field::object("actor", &users::USER_CARD)];
+
     async fn extend(call: &Call, rows: &mut [Row<Self>], _whole: bool) -> Result<()> {
         let actors: Vec<Uuid> = rows.iter().filter_map(|row| row.model.actor_id).collect();
         let cards = users::cards(call, &actors).await?;

@@ -63,6 +63,8 @@ impl Resource for Entity {
         },
     };
 
+    const COMPUTED: &'static [Field] = &[Field::bool("isCurrent").required()];
+
     async fn visible(call: &Call) -> Result<Condition> {
         Ok(spec::owned::<Self>(call).add(Column::RevokedAt.is_null()))
     }
@@ -83,7 +85,11 @@ impl Resource for Entity {
 /// Routes besides the standard ones.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    vec![Route::delete("/auth/sessions/{id}", "delete", revoke).who(&[Who::Owner])]
+    vec![
+        Route::delete("/auth/sessions/{id}", "delete", revoke)
+            .who(&[Who::Owner])
+            .returns_id(),
+    ]
 }
 
 /// Ends a sign-in; its row stays as a tombstone.

@@ -4,10 +4,10 @@ use modules::{CORE, MODULES, Module, NavItem};
 use sea_orm::prelude::Uuid;
 use serde_json::{Value, json};
 
-use super::settings::shown;
+use super::{settings::shown, users};
 use crate::{
     http::{Answer, Call, Result, Route},
-    resource::{present, value},
+    resource::{Field, Kind, Shape, present, value},
     settings::Settings,
 };
 
@@ -26,8 +26,66 @@ const DEMO_ACCOUNTS: [&str; 6] = [
 /// Its route.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    vec![Route::get("/config", "config", config)]
+    vec![Route::get("/config", "config", config).returns_fields(CONFIG)]
 }
+
+const CONFIG: &[Field] = &[
+    Field::text("appName", "60").required(),
+    Field::text("tagline", "140"),
+    Field::currency("currency").required(),
+    Field::text("timezone", "64").required(),
+    Field::object("theme", &THEME).required(),
+    Field::text("tier", "60").required(),
+    Field::uuid("sessionId").required(),
+    Field::array("features", &Kind::Text).required(),
+    Field::array("ignoredFeatures", &Kind::Text).required(),
+    Field::array("modules", &Kind::Object(&MODULE_INFO)).required(),
+    Field::map("settings").required(),
+    Field::timestamp("expiresAt").required(),
+    Field::text("demoPassword", "72").required(),
+    Field::array("demoAccounts", &Kind::Object(&DEMO_ACCOUNT)).required(),
+];
+
+const THEME: Shape = Shape::of(
+    "Theme",
+    &[
+        Field::one_of("mode", &["light", "dark", "system"]).required(),
+        Field::color("primaryColor").required(),
+        Field::color("accentColor").required(),
+        Field::text("logoUrl", "300"),
+    ],
+);
+
+const MODULE_INFO: Shape = Shape::of(
+    "ModuleInfo",
+    &[
+        Field::text("module", "20").required(),
+        Field::text("title", "60").required(),
+        Field::text("label", "40").required(),
+        Field::text("icon", "40").required(),
+        Field::text("path", "120").required(),
+        Field::array("items", &Kind::Object(&NAV_ITEM)).required(),
+    ],
+);
+
+const NAV_ITEM: Shape = Shape::of(
+    "NavItem",
+    &[
+        Field::text("label", "40").required(),
+        Field::text("path", "120").required(),
+        Field::text("feature", "60").required(),
+        Field::text("who", "60").required(),
+    ],
+);
+
+const DEMO_ACCOUNT: Shape = Shape::of(
+    "DemoAccount",
+    &[
+        Field::email("email").required(),
+        Field::text("name", "80").required(),
+        Field::one_of("role", users::ROLES).required(),
+    ],
+);
 
 async fn config(call: Call) -> Result<Answer> {
     let settings = Settings::load(&call).await?;
@@ -63,7 +121,7 @@ async fn config(call: Call) -> Result<Answer> {
     })))
 }
 
-/// A `ModuleInfo`.
+/// A [`MODULE_INFO`].
 fn described(module: &Module, is_granted: &impl Fn(&str) -> bool) -> Value {
     let is_open =
         |item: &&NavItem| modules::feature(item.feature).is_some_and(|f| f.always) || is_granted(item.feature);

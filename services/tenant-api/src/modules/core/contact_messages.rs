@@ -129,7 +129,9 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::post("/contact/{id}/reply", "reply", reply)
             .who(&[Who::Staff])
-            .body(const { &[Field::text("reply", "4000").required()] }),
+            .body(const { &[Field::text("reply", "4000").required()] })
+            .returns(Entity::ROW)
+            .errors(&[codes::INVALID_STATE]),
     ]
 }
 

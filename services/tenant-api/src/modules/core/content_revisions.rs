@@ -66,6 +66,8 @@ impl Resource for Entity {
         },
     };
 
+    const COMPUTED: &'static [Field] = &[Field::object("editor", &users::USER_CARD)];
+
     async fn parent(call: &Call) -> Result<Map<String, Value>> {
         let page = call.id("pageId")?;
         let found = call
@@ -116,7 +118,11 @@ pub async fn add(call: &Call, page: &content_pages::Model) -> Result<()> {
 #[must_use]
 pub fn routes() -> Vec<Route> {
     let path = "/content/pages/{pageId}/revisions/{id}/restore";
-    vec![Route::post(path, "restore", restore).who(&[Who::Staff])]
+    vec![
+        Route::post(path, "restore", restore)
+            .who(&[Who::Staff])
+            .returns(content_pages::Entity::ROW),
+    ]
 }
 
 /// Writes a revision back to its page, as a new revision.

@@ -1,6 +1,6 @@
 //! Coupons. What one is worth, and its limits, stand in [`ledger::coupons`](crate::ledger::coupons).
 
-use fault::{Detail, Fault};
+use fault::{Detail, Fault, codes};
 use rust_decimal::Decimal;
 use sea_orm::{
     ActiveModelBehavior, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter, PrimaryKeyTrait,
@@ -135,7 +135,17 @@ pub fn routes() -> Vec<Route> {
         Field::money("subtotal").required().min("0"),
         Field::one_of("module", MODULES).required(),
     ];
-    vec![Route::post("/coupons/validate", "validate", validate).body(BODY)]
+    const QUOTE: &[Field] = &[
+        Field::text("code", "30").required(),
+        Field::money("discount").required(),
+        Field::currency("currency").required(),
+    ];
+    vec![
+        Route::post("/coupons/validate", "validate", validate)
+            .body(BODY)
+            .returns_fields(QUOTE)
+            .errors(&[codes::COUPON_INVALID]),
+    ]
 }
 
 /// Tells the discount without using the coupon.

@@ -73,7 +73,7 @@ impl Resource for Entity {
 /// Routes besides the standard ones.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    vec![Route::delete("/sandbox/emails", "clear", clear)]
+    vec![Route::delete("/sandbox/emails", "clear", clear).returns_fields(const { &[Field::int("deleted").required()] })]
 }
 
 /// Empties the mailbox.

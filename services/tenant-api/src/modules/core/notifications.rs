@@ -82,10 +82,18 @@ impl Resource for Entity {
 #[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::get("/notifications/unread-count", "unread-count", unread_count).who(&[Who::User]),
-        Route::post("/notifications/read-all", "read-all", read_all).who(&[Who::User]),
-        Route::post("/notifications/{id}/read", "read", read).who(&[Who::Owner]),
-        Route::post("/notifications/{id}/unread", "unread", unread).who(&[Who::Owner]),
+        Route::get("/notifications/unread-count", "unread-count", unread_count)
+            .who(&[Who::User])
+            .returns_fields(const { &[Field::int("unread").required()] }),
+        Route::post("/notifications/read-all", "read-all", read_all)
+            .who(&[Who::User])
+            .returns_fields(const { &[Field::int("changed").required()] }),
+        Route::post("/notifications/{id}/read", "read", read)
+            .who(&[Who::Owner])
+            .returns(Entity::ROW),
+        Route::post("/notifications/{id}/unread", "unread", unread)
+            .who(&[Who::Owner])
+            .returns(Entity::ROW),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! Orders of the one ledger. Modules make them; here they are shown, paid and cancelled.
 
+use fault::codes;
 use rust_decimal::Decimal;
 use sea_orm::{
     ActiveModelBehavior, ColumnTrait, Condition, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait,
@@ -19,7 +20,7 @@ use crate::{
         seller, undo,
     },
     resource::{
-        Field, ListSpec, Operations, Resource, Row, Spec,
+        Field, Kind, ListSpec, Operations, Resource, Row, Spec,
         embed::{self, Children},
         show::{self, Lock},
         update,
@@ -110,6 +111,12 @@ impl Resource for Entity {
         },
     };
 
+    const EMBEDS: &'static [Field] = &[
+        Field::array("items", &Kind::Object(order_items::Entity::ROW)).required(),
+        Field::array("payments", &Kind::Object(payment_intents::Entity::ROW)).required(),
+        Field::array("refunds", &Kind::Object(refunds::Entity::ROW)).required(),
+    ];
+
     /// The caller's own rows, for every role; staff see all of them under `/admin/orders` and in
     /// the search, and may cancel any.
     async fn visible(call: &Call) -> Result<Condition> {
@@ -166,11 +173,15 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::post("/orders/{id}/pay", "pay", pay)
             .who(&[Who::Owner])
-            .body(const { &[Field::object("payment", PAYMENT)] })
+            .body(const { &[Field::object("payment", &PAYMENT)] })
+            .returns(Entity::ROW)
+            .errors(&[codes::INVALID_STATE, codes::PAYMENT_DECLINED])
             .idempotent()
             .audited(),
         Route::post("/orders/{id}/cancel", CANCEL, cancel)
             .who(&[Who::Owner, Who::Staff])
+            .returns(Entity::ROW)
+            .errors(&[codes::INVALID_STATE])
             .audited(),
     ]
 }

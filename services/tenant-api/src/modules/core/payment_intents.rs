@@ -1,5 +1,6 @@
 //! Test payments: intents as in card processing. No money moves.
 
+use fault::codes;
 use rust_decimal::Decimal;
 use sea_orm::{
     ActiveModelBehavior, Condition, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter,
@@ -117,9 +118,14 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::post("/sandbox/payment-intents/{id}/confirm", "confirm", confirm)
             .who(OWNER)
-            .body(const { &[Field::object("card", CARD)] }),
-        Route::post("/sandbox/payment-intents/{id}/cancel", "cancel-intent", cancel).who(OWNER),
-        Route::get("/sandbox/cards", "cards", cards),
+            .body(const { &[Field::object("card", &CARD)] })
+            .returns(Entity::ROW)
+            .errors(&[codes::INVALID_STATE, codes::PAYMENT_DECLINED]),
+        Route::post("/sandbox/payment-intents/{id}/cancel", "cancel-intent", cancel)
+            .who(OWNER)
+            .returns(Entity::ROW)
+            .errors(&[codes::INVALID_STATE]),
+        Route::get("/sandbox/cards", "cards", cards).returns_array(&card::TEST_CARD),
     ]
 }
 

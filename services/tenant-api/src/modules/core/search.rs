@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::{
     http::{Answer, Call, Result, Route},
     modules::PARTS,
-    resource::{Field, select::words},
+    resource::{Field, Kind, select::words},
+    search::GROUP,
 };
 
 /// Its routes.
@@ -19,7 +20,15 @@ pub fn routes() -> Vec<Route> {
         Field::text("modules", "100"),
         Field::int("limit").default("5").min("1").max("20"),
     ];
-    vec![Route::get("/search", "search", search).query(QUERY)]
+    const FOUND: &[Field] = &[
+        Field::text("query", "100").required(),
+        Field::array("groups", &Kind::Object(&GROUP)).required(),
+    ];
+    vec![
+        Route::get("/search", "search", search)
+            .query(QUERY)
+            .returns_fields(FOUND),
+    ]
 }
 
 async fn search(call: Call) -> Result<Answer> {

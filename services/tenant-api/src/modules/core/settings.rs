@@ -12,11 +12,13 @@ use crate::{
 /// Its routes.
 #[must_use]
 pub fn routes() -> Vec<Route> {
+    const SETTINGS: &[Field] = &[Field::map("settings").required()];
     vec![
-        Route::get("/settings", "read", read),
+        Route::get("/settings", "read", read).returns_fields(SETTINGS),
         Route::patch("/settings", "change", change)
             .who(&[Who::Admin])
-            .body(const { &[Field::any("settings").required()] }),
+            .body(SETTINGS)
+            .returns_fields(SETTINGS),
     ]
 }
 

@@ -81,6 +81,8 @@ impl Resource for Entity {
         },
     };
 
+    const COMPUTED: &'static [Field] = &[Field::text("url", "300").required()];
+
     /// Everybody may see every file; lists narrow to one's own.
     async fn visible(call: &Call) -> Result<Condition> {
         Ok(match call.route().operation {
@@ -105,8 +107,12 @@ pub fn routes() -> Vec<Route> {
         Route::post("/uploads", "upload", upload)
             .who(&[Who::User])
             .file()
-            .created(),
-        Route::get("/uploads/content/{key}", "content", content).ignores_bearer(),
+            .created()
+            .returns(Entity::ROW)
+            .errors(&[codes::UPLOAD_QUOTA_REACHED]),
+        Route::get("/uploads/content/{key}", "content", content)
+            .ignores_bearer()
+            .returns_bytes(filetype::ALL),
     ]
 }
 

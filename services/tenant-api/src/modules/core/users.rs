@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fault::{Fault, Pagination, codes};
+use fault::{Code, Fault, Pagination, codes};
 use sea_orm::{
     ActiveModelBehavior, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter, PrimaryKeyTrait,
     prelude::{DateTimeUtc, Uuid},
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     auth::{opaque, password},
     http::{Answer, Call, Result, Route, Who},
-    resource::{Change, Field, ListSpec, Operations, Resource, Spec, create, select, value},
+    resource::{Change, Field, ListSpec, Operations, Resource, Shape, Spec, create, select, value},
     sandbox::{
         address,
         mail::{self, Mail},
@@ -52,7 +52,8 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-const ROLES: &[&str] = &["ADMIN", "STAFF", "USER"];
+/// Roles of accounts, the mightiest first.
+pub const ROLES: &[&str] = &["ADMIN", "STAFF", "USER"];
 const EMAIL: Field = Field::email("email").required();
 const NAME: Field = Field::text("name", "80").required();
 const ROLE: Field = Field::one_of("role", ROLES).default("\"USER\"");
@@ -97,6 +98,8 @@ impl Resource for Entity {
             delete: ADMIN,
         },
     };
+
+    const ERRORS: &'static [Code] = &[codes::LAST_ADMIN, codes::INVALID_STATE];
 
     async fn prepare(call: &Call, change: &mut Change<'_, Self>) -> Result<()> {
         let Some(before) = change.before else { return Ok(()) };
@@ -157,7 +160,9 @@ pub fn routes() -> Vec<Route> {
         Route::post("/users", "create", create)
             .who(&[Who::Admin])
             .body(const { &[EMAIL, NAME, ROLE, STATUS, PHONE, AVATAR, Field::password("password")] })
-            .created(),
+            .created()
+            .returns(Entity::ROW)
+            .errors(&[codes::CONFLICT]),
         Route::get("/users/directory", "directory", directory)
             .who(&[Who::User])
             .query(
@@ -169,7 +174,8 @@ pub fn routes() -> Vec<Route> {
                         Field::int("limit").min("1").max("100").default("20"),
                     ]
                 },
-            ),
+            )
+            .returns_page(&USER_CARD),
     ]
 }
 
@@ -238,7 +244,17 @@ async fn directory(call: Call) -> Result<Answer> {
     Ok(Answer::page(cards, Pagination::new(page, limit, total)))
 }
 
-/// A `UserCard` from a row with `id`, `name` and the avatar's `content_key`.
+/// A person within other rows.
+pub const USER_CARD: Shape = Shape::of(
+    "UserCard",
+    &[
+        Field::uuid("id").required(),
+        Field::text("name", "80").required(),
+        Field::text("avatarUrl", "300"),
+    ],
+);
+
+/// A [`USER_CARD`] from a row with `id`, `name` and the avatar's `content_key`.
 fn card(call: &Call, row: &sea_orm::QueryResult) -> Result<Value> {
     let key: Option<String> = row.try_get("", "content_key")?;
     Ok(json!({
@@ -248,7 +264,7 @@ fn card(call: &Call, row: &sea_orm::QueryResult) -> Result<Value> {
     }))
 }
 
-/// `UserCard`s of people that are embedded in other rows, by id. One statement; none for no ids.
+/// [`USER_CARD`]s of people that are embedded in other rows, by id. One statement; none for no ids.
 ///
 /// # Errors
 /// When the database refuses.

@@ -1,7 +1,7 @@
 //! The cart of a visitor or of a user: priced anew each time it is looked at, nothing is reserved.
 
 use axum::http::HeaderName;
-use fault::Fault;
+use fault::{Fault, codes};
 use sea_orm::{
     ConnectionTrait, FromQueryResult,
     prelude::{Decimal, Uuid},
@@ -9,12 +9,15 @@ use sea_orm::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{products::out_of_stock, rows, statement};
+use super::{
+    products::{OUT_OF_STOCK, out_of_stock},
+    rows, statement,
+};
 use crate::{
     auth::opaque,
     http::{Answer, Call, Result, Route, Who},
     ledger::{Source, coupons, pricing::Totals},
-    resource::{Field, precheck, value},
+    resource::{Field, Kind, Shape, precheck, value},
     sandbox::address,
     settings::Settings,
 };
@@ -36,21 +39,76 @@ pub fn routes() -> Vec<Route> {
     const CHANGE: &[Field] = &[Field::int("quantity").required().min("1").max("99")];
     const COUPON: &[Field] = &[Field::text("code", "30").required().upper()];
     const MERGE: &[Field] = &[Field::text("cartToken", "64").required()];
+    const TOKEN: &[&str] = &["X-Cart-Token"];
     vec![
-        Route::get("/cart", "read", read),
-        Route::post("/cart/items", "add-item", add).body(ADD).created(),
+        Route::get("/cart", "read", read).headers(TOKEN).returns(&CART),
+        Route::post("/cart/items", "add-item", add)
+            .headers(TOKEN)
+            .body(ADD)
+            .created()
+            .returns(&CART)
+            .errors(&[OUT_OF_STOCK]),
         Route::patch("/cart/items/{id}", "change-item", change)
             .who(HOLDER)
-            .body(CHANGE),
-        Route::delete("/cart/items/{id}", "remove-item", remove).who(HOLDER),
-        Route::delete("/cart", "empty", empty),
+            .headers(TOKEN)
+            .body(CHANGE)
+            .returns(&CART)
+            .errors(&[OUT_OF_STOCK]),
+        Route::delete("/cart/items/{id}", "remove-item", remove)
+            .who(HOLDER)
+            .headers(TOKEN)
+            .returns(&CART),
+        Route::delete("/cart", "empty", empty).headers(TOKEN).returns(&CART),
         Route::put("/cart/coupon", "set-coupon", set_coupon)
             .who(HOLDER)
-            .body(COUPON),
-        Route::delete("/cart/coupon", "remove-coupon", remove_coupon).who(HOLDER),
-        Route::post("/cart/merge", "merge", merge).who(&[Who::User]).body(MERGE),
+            .headers(TOKEN)
+            .body(COUPON)
+            .returns(&CART)
+            .errors(&[codes::COUPON_INVALID]),
+        Route::delete("/cart/coupon", "remove-coupon", remove_coupon)
+            .who(HOLDER)
+            .headers(TOKEN)
+            .returns(&CART),
+        Route::post("/cart/merge", "merge", merge)
+            .who(&[Who::User])
+            .body(MERGE)
+            .returns(&CART),
     ]
 }
+
+/// A cart in JSON.
+pub(super) const CART: Shape = Shape::of(
+    "Cart",
+    &[
+        Field::text("cartToken", "64"),
+        Field::array("items", &Kind::Object(&LINE)).required(),
+        Field::int("itemCount").required(),
+        Field::text("couponCode", "30"),
+        Field::text("couponIssue", "40"),
+        Field::currency("currency").required(),
+        Field::money("subtotal").required(),
+        Field::money("discount").required(),
+        Field::money("shipping").required(),
+        Field::money("tax").required(),
+        Field::money("total").required(),
+    ],
+);
+
+const LINE: Shape = Shape::of(
+    "CartLine",
+    &[
+        Field::uuid("id").required(),
+        Field::uuid("productId").required(),
+        Field::text("name", "160").required(),
+        Field::slug("slug").required(),
+        Field::text("imageUrl", "300"),
+        Field::money("unitPrice").required(),
+        Field::int("quantity").required(),
+        Field::money("lineTotal").required(),
+        Field::int("available").required(),
+        Field::one_of("issue", &["OUT_OF_STOCK", "PRODUCT_UNAVAILABLE"]),
+    ],
+);
 
 /// Whose cart a request is about.
 enum Holder {

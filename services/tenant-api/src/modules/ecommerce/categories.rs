@@ -77,6 +77,9 @@ impl Resource for Entity {
         },
     };
 
+    const COMPUTED: &'static [Field] = &[Field::int("productCount").required()];
+    const ERRORS: &'static [Code] = &[CATEGORY_DEPTH];
+
     async fn prepare(call: &Call, change: &mut Change<'_, Self>) -> Result<()> {
         let Some(parent) = change.id("parentId") else {
             return Ok(());

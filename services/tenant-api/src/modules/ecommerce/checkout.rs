@@ -3,7 +3,7 @@
 //! Locks are taken in one order by everybody: the cart, its products by id, the coupon, then the ledger. All checks
 //! come before the first write, so that a decline leaves cart, stock and coupon as they were.
 
-use fault::{Code, Detail, Fault, Kind};
+use fault::{Code, Detail, Fault, Kind, codes};
 use sea_orm::{
     ConnectionTrait, FromQueryResult,
     prelude::{Decimal, Uuid},
@@ -25,7 +25,7 @@ use crate::{
         pricing,
     },
     modules::core::notifications::{To, notify},
-    resource::{Field, create, precheck, present, value::money},
+    resource::{Field, Resource, create, precheck, present, value::money},
     sandbox::{
         card::{Later, PAYMENT, Payment},
         mail::{self, Mail},
@@ -43,17 +43,27 @@ const PRODUCT_UNAVAILABLE: Code = Code::new("PRODUCT_UNAVAILABLE", Kind::Conflic
 pub fn routes() -> Vec<Route> {
     const BODY: &[Field] = &[
         Field::reference("addressId", "user_addresses"),
-        Field::object("address", ADDRESS),
+        Field::object("address", &ADDRESS),
         Field::one_of("shippingMethod", &["standard", "express"]).default("\"standard\""),
-        Field::object("payment", PAYMENT),
+        Field::object("payment", &PAYMENT),
         Field::text("note", "500"),
         Field::money("expectedTotal"),
+    ];
+    const ERRORS: &[Code] = &[
+        CART_EMPTY,
+        PRODUCT_UNAVAILABLE,
+        OUT_OF_STOCK,
+        codes::COUPON_INVALID,
+        codes::TOTAL_CHANGED,
+        codes::PAYMENT_DECLINED,
     ];
     vec![
         Route::post("/cart/checkout", "checkout", checkout)
             .who(&[Who::User])
             .body(BODY)
             .created()
+            .returns(orders::Entity::ROW)
+            .errors(ERRORS)
             .idempotent()
             .audited(),
     ]

@@ -42,6 +42,8 @@ impl ActiveModelBehavior for ActiveModel {}
 
 const OWN: Option<&[Who]> = Some(&[Who::Owner, Who::Staff]);
 
+const SEGMENTS: &[&str] = &["new", "returning", "vip"];
+
 impl Resource for Entity {
     const SPEC: Spec = Spec {
         name: "customers",
@@ -60,7 +62,7 @@ impl Resource for Entity {
         list: ListSpec {
             filters: &["marketingOptIn"],
             ranges: &["totalSpent", "lastOrderAt"],
-            params: &[Field::one_of("segment", &["new", "returning", "vip"])],
+            params: &[Field::one_of("segment", SEGMENTS)],
             sort: &["totalSpent", "ordersCount", "lastOrderAt", "createdAt"],
             default_sort: "-totalSpent",
             search: &["name", "email"],
@@ -72,6 +74,12 @@ impl Resource for Entity {
             ..Operations::NONE
         },
     };
+
+    const COMPUTED: &'static [Field] = &[
+        Field::text("name", "80").required(),
+        Field::email("email").required(),
+        Field::one_of("segment", SEGMENTS).required(),
+    ];
 
     async fn narrow(_call: &Call, params: &Map<String, Value>) -> Result<Condition> {
         let (vip, loyal) = (Column::TotalSpent.gte(VIP), Column::OrdersCount.gte(2));

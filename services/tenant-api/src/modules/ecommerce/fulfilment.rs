@@ -1,6 +1,6 @@
 //! The way of an order to its buyer: packed, shipped, delivered, cancelled, returned.
 
-use fault::Fault;
+use fault::{Code, Fault, codes};
 use sea_orm::{
     ConnectionTrait,
     prelude::{Decimal, Uuid},
@@ -16,7 +16,7 @@ use crate::{
     http::{Answer, Call, Result, Route, Who},
     ledger::{self, undo},
     modules::core::notifications::{To, notify},
-    resource::{Field, permit::permit, show, update, value::money},
+    resource::{Field, Resource, permit::permit, show, update, value::money},
     sandbox::mail::{self, Mail},
 };
 
@@ -36,23 +36,34 @@ pub fn routes() -> Vec<Route> {
         Field::bool("restock").default("true"),
         VERSION,
     ];
+    const REFUSALS: &[Code] = &[codes::INVALID_STATE, codes::VERSION_CONFLICT];
     vec![
         Route::post("/orders/{id}/process", "process", process)
             .who(&[Who::Staff])
-            .body(&[VERSION]),
+            .body(&[VERSION])
+            .returns(Entity::ROW)
+            .errors(REFUSALS),
         Route::post("/orders/{id}/ship", "ship", ship)
             .who(&[Who::Staff])
-            .body(SHIP),
+            .body(SHIP)
+            .returns(Entity::ROW)
+            .errors(REFUSALS),
         Route::post("/orders/{id}/deliver", "deliver", deliver)
             .who(&[Who::Staff])
-            .body(&[VERSION]),
+            .body(&[VERSION])
+            .returns(Entity::ROW)
+            .errors(REFUSALS),
         Route::post("/orders/{id}/cancel", "cancel", cancel)
             .who(&[Who::Owner, Who::Staff])
             .body(CANCEL)
+            .returns(Entity::ROW)
+            .errors(REFUSALS)
             .audited(),
         Route::post("/orders/{id}/return", "return", take_back)
             .who(&[Who::Staff])
-            .body(RETURN),
+            .body(RETURN)
+            .returns(Entity::ROW)
+            .errors(REFUSALS),
     ]
 }
 

@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use super::{rows, uuids};
 use crate::{
     http::{Call, Result},
-    resource::value::{instant, money},
+    resource::{
+        Field, Shape,
+        value::{instant, money},
+    },
 };
 
 /// A line with what the ledger says of it.
@@ -31,8 +34,27 @@ pub(super) struct Line {
     pub line_total: Decimal,
 }
 
+/// A line as orders embed it.
+pub(super) const LINE: Shape = Shape::of(
+    "OrderLine",
+    &[
+        Field::uuid("id").required(),
+        Field::uuid("shopOrderId").required(),
+        Field::uuid("orderItemId").required(),
+        Field::uuid("productId"),
+        Field::uuid("sellerId"),
+        Field::timestamp("createdAt").required(),
+        Field::timestamp("updatedAt").required(),
+        Field::text("title", "200").required(),
+        Field::text("sku", "40"),
+        Field::int("quantity").required(),
+        Field::money("unitPrice").required(),
+        Field::money("lineTotal").required(),
+    ],
+);
+
 impl Line {
-    /// As orders embed it.
+    /// As a [`LINE`].
     pub(super) fn json(&self) -> Value {
         json!({
             "id": self.id,

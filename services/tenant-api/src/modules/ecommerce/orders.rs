@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::{order_lines, rows, sellers, uuids};
 use crate::{
     http::{Call, Result, Who},
-    resource::{Field, ListSpec, Operations, Resource, Row, Spec, select::pattern, value::money},
+    resource::{Field, Kind, ListSpec, Operations, Resource, Row, Shape, Spec, select::pattern, value::money},
 };
 
 /// A row.
@@ -59,16 +59,19 @@ const STATES: &[&str] = &[
 ];
 
 /// Where goods go.
-pub(super) const ADDRESS: &[Field] = &[
-    Field::text("recipient", "80").required(),
-    Field::text("line1", "120").required(),
-    Field::text("line2", "120"),
-    Field::text("city", "80").required(),
-    Field::text("region", "80"),
-    Field::text("postalCode", "16").required(),
-    Field::text("country", "2").required().pattern("[A-Z]{2}"),
-    Field::text("phone", "32"),
-];
+pub(super) const ADDRESS: Shape = Shape::of(
+    "Address",
+    &[
+        Field::text("recipient", "80").required(),
+        Field::text("line1", "120").required(),
+        Field::text("line2", "120"),
+        Field::text("city", "80").required(),
+        Field::text("region", "80"),
+        Field::text("postalCode", "16").required(),
+        Field::text("country", "2").required().pattern("[A-Z]{2}"),
+        Field::text("phone", "32"),
+    ],
+);
 
 impl Resource for Entity {
     const SPEC: Spec = Spec {
@@ -83,7 +86,7 @@ impl Resource for Entity {
             Field::one_of("shippingMethod", &["standard", "express"])
                 .required()
                 .server(),
-            Field::object("shippingAddress", ADDRESS).required().server(),
+            Field::object("shippingAddress", &ADDRESS).required().server(),
             Field::one_of("paymentMethod", &["card", "on_delivery"])
                 .required()
                 .server(),
@@ -110,6 +113,26 @@ impl Resource for Entity {
             ..Operations::NONE
         },
     };
+
+    // A seller who is not the buyer gets no totals.
+    const COMPUTED: &'static [Field] = &[
+        Field::text("number", "20").required(),
+        Field::one_of(
+            "status",
+            &["pending", "paid", "partially_refunded", "refunded", "cancelled"],
+        )
+        .required(),
+        Field::text("customerName", "80").required(),
+        Field::email("email").required(),
+        Field::currency("currency").required(),
+        Field::money("subtotal"),
+        Field::money("discount"),
+        Field::money("shipping"),
+        Field::money("tax"),
+        Field::money("total"),
+        Field::int("itemCount").required(),
+    ];
+    const EMBEDS: &'static [Field] = &[Field::array("items", &Kind::Object(&order_lines::LINE)).required()];
 
     async fn visible(call: &Call) -> Result<Condition> {
         let caller = call.user()?.id;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{categories, product_images, sellers, stock};
 use crate::{
     http::{Answer, Call, Result, Route, Who},
-    resource::{Change, Field, ListSpec, Operations, Resource, Row, Spec, permit::permit, present, show, update},
+    resource::{self, Change, Field, ListSpec, Operations, Resource, Row, Spec, permit::permit, present, show, update},
 };
 
 /// Less stock than asked for.
@@ -101,6 +101,17 @@ impl Resource for Entity {
             delete: MERCHANTS,
         },
     };
+
+    const COMPUTED: &'static [Field] = &[
+        Field::currency("currency").required(),
+        Field::text("imageUrl", "300"),
+        Field::bool("inStock").required(),
+        Field::bool("isLowStock").required(),
+        Field::object("category", categories::Entity::ROW).required(),
+        Field::object("seller", sellers::Entity::ROW),
+    ];
+    const EMBEDS: &'static [Field] =
+        &[Field::array("images", &resource::Kind::Object(product_images::Entity::ROW)).required()];
 
     async fn visible(call: &Call) -> Result<Condition> {
         if call.is_staff() {
@@ -236,7 +247,9 @@ pub fn actions() -> Vec<Route> {
     vec![
         Route::post("/products/{id}/stock", "adjust-stock", adjust_stock)
             .who(&[Who::Staff, Who::Module("seller")])
-            .body(BODY),
+            .body(BODY)
+            .returns(Entity::ROW)
+            .errors(&[OUT_OF_STOCK, codes::VERSION_CONFLICT]),
     ]
 }
 

@@ -14,7 +14,10 @@ use serde_json::{Map, Value, json};
 use super::{products, rows, statement, uuids};
 use crate::{
     http::{Answer, Call, Result, Route, Who},
-    modules::core::notifications::{To, notify},
+    modules::core::{
+        notifications::{To, notify},
+        users,
+    },
     resource::{Change, Field, ListSpec, Operations, Resource, Row, Spec, permit::permit, show, update, value},
     sandbox::address,
     settings::Settings,
@@ -87,6 +90,9 @@ impl Resource for Entity {
             delete: OWN,
         },
     };
+
+    const COMPUTED: &'static [Field] = &[Field::object("author", &users::USER_CARD).required()];
+    const ERRORS: &'static [Code] = &[ALREADY_REVIEWED];
 
     async fn visible(call: &Call) -> Result<Condition> {
         if call.is_staff() {
@@ -215,12 +221,20 @@ async fn rate(call: &Call, product: Uuid) -> Result<()> {
 #[must_use]
 pub fn actions() -> Vec<Route> {
     const QUERY: &[Field] = &[Field::uuid("productId").required()];
+    const SUMMARY: &[Field] = &[
+        Field::decimal("average", 2).required(),
+        Field::int("count").required(),
+        Field::map("byRating").required(),
+    ];
     const REPLY: &[Field] = &[Field::text("reply", "1000")];
     vec![
         Route::post("/reviews/{id}/reply", "reply", reply)
             .who(&[Who::Staff, Who::Module("seller")])
-            .body(REPLY),
-        Route::get("/reviews/summary", "summary", summary).query(QUERY),
+            .body(REPLY)
+            .returns(Entity::ROW),
+        Route::get("/reviews/summary", "summary", summary)
+            .query(QUERY)
+            .returns_fields(SUMMARY),
     ]
 }
 

@@ -13,7 +13,9 @@ use serde_json::{Map, Value, json};
 use super::{rows, uuids};
 use crate::{
     http::{Answer, Call, Result, Route, Who},
-    resource::{Field, ListSpec, Operations, Resource, Spec, create, permit::permit, present, show, update, value},
+    resource::{
+        Field, ListSpec, Operations, Resource, Shape, Spec, create, permit::permit, present, show, update, value,
+    },
     sandbox::{
         address,
         mail::{self, Mail},
@@ -110,10 +112,20 @@ pub fn actions() -> Vec<Route> {
         Route::post("/sellers/apply", "apply", apply)
             .who(&[Who::User])
             .body(APPLICATION)
-            .created(),
-        Route::post("/sellers/{id}/approve", "approve", approve).who(&[Who::Admin]),
-        Route::post("/sellers/{id}/suspend", "suspend", suspend).who(&[Who::Admin]),
-        Route::get("/sellers/{id}/summary", "summary", summary).who(&[Who::Owner, Who::Staff]),
+            .created()
+            .returns(Entity::ROW)
+            .errors(&[codes::CONFLICT]),
+        Route::post("/sellers/{id}/approve", "approve", approve)
+            .who(&[Who::Admin])
+            .returns(Entity::ROW)
+            .errors(&[codes::INVALID_STATE]),
+        Route::post("/sellers/{id}/suspend", "suspend", suspend)
+            .who(&[Who::Admin])
+            .returns(Entity::ROW)
+            .errors(&[codes::INVALID_STATE]),
+        Route::get("/sellers/{id}/summary", "summary", summary)
+            .who(&[Who::Owner, Who::Staff])
+            .returns(&SUMMARY),
     ]
 }
 
@@ -161,6 +173,18 @@ async fn decide(call: &Call, from: &[&str], to: &str) -> Result<Answer> {
     mail::send(call, mail).await?;
     update::answer::<Entity>(call, &before, after).await
 }
+
+/// What a seller sold, in JSON.
+const SUMMARY: Shape = Shape::of(
+    "SellerSummary",
+    &[
+        Field::int("products").required(),
+        Field::int("unitsSold").required(),
+        Field::money("gross").required(),
+        Field::money("commission").required(),
+        Field::money("net").required(),
+    ],
+);
 
 /// What a seller sold: lines of orders that are not cancelled or returned.
 async fn summary(call: Call) -> Result<Answer> {

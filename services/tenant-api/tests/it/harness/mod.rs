@@ -8,6 +8,7 @@
 //! App::builder().set("MAX_ROWS_PER_TABLE", "20").pool(2).manual_clock().start(&[]).await?;
 //! ```
 
+pub mod described;
 pub mod directory;
 mod parts;
 mod race;
@@ -16,6 +17,7 @@ use std::{collections::BTreeMap, net::SocketAddr, ops::Deref, sync::Arc, time::D
 
 use anyhow::{Context, Result, ensure};
 use chrono::TimeDelta;
+use described::Described;
 use directory::Directory as Fake;
 use domain::{Clock, ManualClock, RoleName, SchemaName, SessionId, SessionToken, TokenHash};
 use modules::{CORE, Selection};
@@ -94,6 +96,7 @@ impl Builder {
         let following = lifecycle.clone();
         tasks.spawn(async move { follower.follow(&following).await });
         let server = tenant_api::http::App::build(&config, directory, &lifecycle, clock.clone())?;
+        let described = Described::new(&server.routes);
         let public = serve_on(&mut tasks, server.router(&config)?).await?;
         let secret = config.internal_secret.clone();
         let private = serve_on(&mut tasks, internal::routes(Arc::clone(&server), secret)).await?;
@@ -101,6 +104,7 @@ impl Builder {
         let host = Arc::new(Host {
             _tasks: tasks,
             server,
+            described,
             fake,
             admin,
             clock,
@@ -138,6 +142,7 @@ pub struct App {
 struct Host {
     _tasks: JoinSet<()>,
     server: Arc<tenant_api::http::App>,
+    described: Arc<Described>,
     fake: Fake,
     admin: Client,
     clock: Clock,
@@ -178,7 +183,7 @@ impl App {
 
     /// The public port, without a session.
     pub fn bare(&self) -> Api {
-        Api::new(&self.host.public)
+        self.host.api()
     }
 
     /// Moves a manual clock.
@@ -205,6 +210,14 @@ impl Deref for App {
 }
 
 impl Host {
+    /// The public port; every answer is held against the OpenAPI document.
+    fn api(&self) -> Api {
+        let described = Arc::clone(&self.described);
+        Api::new(&self.public).watched(Arc::new(move |method, path, answer| {
+            described.hold(method, path, answer)
+        }))
+    }
+
     async fn session(self: &Arc<Self>, features: &[&str]) -> Result<Session> {
         let selection = Selection::of(features.iter().copied())?;
         let now = self.clock.now();
@@ -264,7 +277,7 @@ impl Host {
         };
         self.fake.insert(token.hash(), wire);
         Ok(Session {
-            visitor: Api::new(&self.public).session(token.reveal()),
+            visitor: self.api().session(token.reveal()),
             host: Arc::clone(self),
             token,
             id,

@@ -6,9 +6,27 @@ use serde_json::{Value, json};
 use crate::{
     http::{Answer, Call, Result},
     modules::{ROLES, core::users},
-    resource::{Change, precheck, show, update, value},
+    resource::{Change, Field, Kind, Shape, precheck, show, update, value},
     sandbox::address,
 };
+
+/// One's own account in JSON.
+pub const ACCOUNT: Shape = Shape::of(
+    "Account",
+    &[
+        Field::uuid("id").required(),
+        Field::email("email").required(),
+        Field::text("name", "80").required(),
+        Field::one_of("role", users::ROLES).required(),
+        Field::one_of("status", &["active", "disabled"]).required(),
+        Field::text("phone", "32"),
+        Field::uuid("avatarId"),
+        Field::text("avatarUrl", "300"),
+        Field::array("moduleRoles", &Kind::Text).required(),
+        Field::int("version").required(),
+        Field::timestamp("createdAt").required(),
+    ],
+);
 
 /// An account as its holder sees it, module roles included, read in one statement.
 ///

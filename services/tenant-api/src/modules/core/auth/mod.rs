@@ -5,12 +5,17 @@ pub mod password;
 pub mod reset;
 pub mod sign_in;
 
+use account::ACCOUNT;
+use fault::codes;
+use sign_in::AUTH_RESULT;
+
 use crate::{
     http::{Route, Who},
     resource::Field,
 };
 
 const REFRESH_TOKEN: &[Field] = &[Field::text("refreshToken", "200")];
+const CHANGED: &[Field] = &[Field::bool("changed").required()];
 
 /// Its routes.
 #[must_use]
@@ -27,6 +32,8 @@ pub fn routes() -> Vec<Route> {
                 },
             )
             .created()
+            .returns(&AUTH_RESULT)
+            .errors(&[codes::CONFLICT, codes::REGISTRATION_CLOSED])
             .audited()
             .ignores_bearer(),
         Route::post("/auth/login", "login", sign_in::login)
@@ -38,15 +45,22 @@ pub fn routes() -> Vec<Route> {
                     ]
                 },
             )
+            .returns(&AUTH_RESULT)
+            .errors(&[codes::INVALID_CREDENTIALS, codes::ACCOUNT_DISABLED])
             .audited()
             .ignores_bearer(),
         Route::post("/auth/refresh", "refresh", sign_in::refresh)
             .body(REFRESH_TOKEN)
+            .returns(&AUTH_RESULT)
+            .errors(&[codes::ACCOUNT_DISABLED])
             .ignores_bearer(),
         Route::post("/auth/logout", "logout", sign_in::logout)
             .body(REFRESH_TOKEN)
+            .returns_fields(const { &[Field::bool("signedOut").required()] })
             .ignores_bearer(),
-        Route::get("/auth/me", "me", account::me).who(&[Who::User]),
+        Route::get("/auth/me", "me", account::me)
+            .who(&[Who::User])
+            .returns(&ACCOUNT),
         Route::patch("/auth/me", "update-me", account::update)
             .who(&[Who::User])
             .changes(
@@ -58,7 +72,8 @@ pub fn routes() -> Vec<Route> {
                     ]
                 },
             )
-            .versioned(),
+            .versioned()
+            .returns(&ACCOUNT),
         Route::post("/auth/password", "change-password", password::change)
             .who(&[Who::User])
             .body(
@@ -69,9 +84,11 @@ pub fn routes() -> Vec<Route> {
                     ]
                 },
             )
+            .returns_fields(CHANGED)
             .audited(),
         Route::post("/auth/forgot-password", "forgot-password", reset::forgot)
             .body(const { &[Field::email("email").required()] })
+            .returns_fields(const { &[Field::bool("accepted").required()] })
             .ignores_bearer(),
         Route::post("/auth/reset-password", "reset-password", reset::reset)
             .body(
@@ -82,6 +99,8 @@ pub fn routes() -> Vec<Route> {
                     ]
                 },
             )
+            .returns_fields(CHANGED)
+            .errors(&[codes::TOKEN_INVALID])
             .audited()
             .ignores_bearer(),
     ]

@@ -22,7 +22,7 @@ use crate::{
         cookies, opaque, password,
     },
     http::{Answer, Call, Result, answer::Subject},
-    resource::{journal, precheck},
+    resource::{Field, Shape, journal, precheck},
     sandbox::mail::{self, Mail, clip},
     settings::Settings,
 };
@@ -309,7 +309,18 @@ fn sign_in_values(call: &Call, sign_in: Uuid, refresh: &str) -> Vec<sea_orm::Val
     ]
 }
 
-/// The `AuthResult`, in the body and as cookies.
+/// What a sign-in answers with.
+pub const AUTH_RESULT: Shape = Shape::of(
+    "AuthResult",
+    &[
+        Field::object("user", &account::ACCOUNT).required(),
+        Field::text("accessToken", "4000").required(),
+        Field::timestamp("accessTokenExpiresAt").required(),
+        Field::text("refreshToken", "200").required(),
+    ],
+);
+
+/// The [`AUTH_RESULT`], in the body and as cookies.
 async fn signed_in(call: &Call, user: Uuid, sign_in: Uuid, refresh: &str) -> Result<Answer> {
     let account = account::show(call, user).await?;
     let text = |field: &str| {
