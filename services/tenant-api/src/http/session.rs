@@ -21,8 +21,6 @@ use crate::{
 /// The header that names the session.
 pub const SESSION: HeaderName = HeaderName::from_static("x-preview-session");
 
-/// Paths that need no session header; one that is sent is looked at.
-const EXEMPT: [&str; 2] = [openapi::PATH, openapi::PAGE];
 /// Below this a sealed key names the session.
 const SEALED: &str = "/api/v1/uploads/content/";
 
@@ -44,13 +42,14 @@ pub struct Admitted {
 /// Lets a request pass when its session is ready and the path's feature is granted.
 pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let is_exempt = EXEMPT.contains(&path);
-    if is_exempt && !request.headers().contains_key(SESSION) {
+    // Neither needs a session; of one that is named the document tells what it has.
+    let is_document = path == openapi::PATH;
+    if path == openapi::PAGE || (is_document && !request.headers().contains_key(SESSION)) {
         return next.run(request).await;
     }
     let admitted = match path.strip_prefix(SEALED) {
         Some(key) => find_sealed(&app, key).await,
-        None if is_exempt => find(&app, request.headers()).await,
+        None if is_document => find(&app, request.headers()).await,
         None => find(&app, request.headers())
             .await
             .and_then(|admitted| granted(admitted, path)),

@@ -19,23 +19,23 @@ use crate::{
 pub fn success(route: &Route, schemas: &mut Schemas) -> (String, Value) {
     let described = |text: &str, content: Value| json!({ "description": text, "content": content });
     let mut answer = match route.returns {
-        Returns::Fields(fields) => described("Done.", json_of(envelope(schemas.fields(fields), None))),
-        Returns::One(shape) => described("Done.", json_of(envelope(schemas.shape(shape, Extent::Whole), None))),
+        Returns::Fields(fields) => described("Done.", json_of(&envelope(schemas.fields(fields), None))),
+        Returns::One(shape) => described("Done.", json_of(&envelope(schemas.shape(shape, Extent::Whole), None))),
         Returns::Page(shape) => {
-            let rows = array(schemas.shape(shape, Extent::Plain));
+            let rows = array(&schemas.shape(shape, Extent::Plain));
             let pagination = json!({ "$ref": "#/components/schemas/Pagination" });
             described(
                 "A page; one past the end is empty.",
-                json_of(envelope(rows, Some(pagination))),
+                json_of(&envelope(rows, Some(pagination))),
             )
         }
         Returns::Array(shape) => {
-            let rows = array(schemas.shape(shape, Extent::Plain));
-            described("All of them.", json_of(envelope(rows, None)))
+            let rows = array(&schemas.shape(shape, Extent::Plain));
+            described("All of them.", json_of(&envelope(rows, None)))
         }
         Returns::Id => {
             const ID: &[Field] = &[Field::uuid("id").required()];
-            described("It is gone.", json_of(envelope(schemas.fields(ID), None)))
+            described("It is gone.", json_of(&envelope(schemas.fields(ID), None)))
         }
         Returns::Bytes(types) => {
             let content = types.iter().map(|mime| ((*mime).to_owned(), json!({})));
@@ -49,7 +49,7 @@ pub fn success(route: &Route, schemas: &mut Schemas) -> (String, Value) {
     (route.status.to_string(), answer)
 }
 
-fn array(items: Value) -> Value {
+fn array(items: &Value) -> Value {
     json!({ "type": "array", "items": items })
 }
 
@@ -64,7 +64,7 @@ fn envelope(data: Value, pagination: Option<Value>) -> Value {
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
 }
 
-fn json_of(schema: Value) -> Value {
+fn json_of(schema: &Value) -> Value {
     json!({ "application/json": { "schema": schema } })
 }
 
@@ -86,10 +86,10 @@ fn headers(route: &Route) -> Map<String, Value> {
     headers
 }
 
-/// Every refusal, by status. Those with the same codes are one entry of `shared`.
-pub fn refusals(route: &Route, shared: &mut Map<String, Value>) -> Vec<(String, Value)> {
+/// Refusals by status. Those with the same codes are one entry of `shared`.
+pub fn refusals(codes: Vec<Code>, shared: &mut Map<String, Value>) -> Vec<(String, Value)> {
     let mut by_status: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
-    for code in codes_of(route) {
+    for code in codes {
         let names = by_status.entry(code.kind.http().as_u16()).or_default();
         if !names.contains(&code.name) {
             names.push(code.name);
@@ -107,7 +107,7 @@ pub fn refusals(route: &Route, shared: &mut Map<String, Value>) -> Vec<(String, 
 fn refused(status: u16, names: &[&str]) -> Value {
     let code = json!({ "properties": { "error": { "properties": { "code": { "enum": names } } } } });
     let schema = json!({ "allOf": [{ "$ref": "#/components/schemas/Error" }, code] });
-    let mut answer = json!({ "description": names.join(", "), "content": json_of(schema) });
+    let mut answer = json!({ "description": names.join(", "), "content": json_of(&schema) });
     if matches!(status, 429 | 503) {
         let seconds = json!({ "type": "integer", "minimum": 0 });
         answer["headers"] =
@@ -117,15 +117,12 @@ fn refused(status: u16, names: &[&str]) -> Value {
 }
 
 /// Everything that a route may refuse with: what follows from what it is, and what it declares.
-fn codes_of(route: &Route) -> Vec<Code> {
-    let mut all = vec![codes::BAD_REQUEST, codes::NOT_FOUND, codes::PAYLOAD_TOO_LARGE];
-    if !session::is_sealed(&route.path) {
-        all.extend([
-            codes::SESSION_REQUIRED,
-            codes::SESSION_NOT_FOUND,
-            codes::SESSION_EXPIRED,
-        ]);
-        all.push(codes::SESSION_NOT_READY);
+pub fn of(route: &Route) -> Vec<Code> {
+    let mut all = vec![codes::BAD_REQUEST, codes::NOT_FOUND];
+    if session::is_sealed(&route.path) {
+        all.push(codes::PAYLOAD_TOO_LARGE);
+    } else {
+        all.extend(of_session());
     }
     if let Gate::Closed(_) = modules::gate(&route.path, &[""; 0]) {
         all.push(codes::FEATURE_NOT_AVAILABLE);
@@ -154,6 +151,19 @@ fn codes_of(route: &Route) -> Vec<Code> {
     all.extend(route.errors);
     all.extend([codes::RATE_LIMITED, codes::INTERNAL, codes::UNAVAILABLE]);
     all
+}
+
+/// What a request that names a session may be refused with.
+pub fn of_session() -> Vec<Code> {
+    vec![
+        codes::SESSION_REQUIRED,
+        codes::SESSION_NOT_FOUND,
+        codes::SESSION_EXPIRED,
+        codes::PAYLOAD_TOO_LARGE,
+        codes::INTERNAL,
+        codes::SESSION_NOT_READY,
+        codes::UNAVAILABLE,
+    ]
 }
 
 /// Conflicts that the standard operations have by themselves.

@@ -14,7 +14,7 @@ impl Schemas {
         let sent = || fields.iter().filter(|field| field.write != Write::Server);
         let properties = sent().map(|field| (field.name.to_owned(), self.field(field))).collect();
         let required = sent().filter(|field| field.required);
-        object(properties, required.map(|field| field.name).collect())
+        object(&properties, required.map(|field| field.name).collect())
     }
 
     /// The body of a change.
@@ -28,7 +28,7 @@ impl Schemas {
             ..*field
         };
         let properties = sent.map(|field| (field.name.to_owned(), self.field(&kept(field))));
-        object(properties.collect(), Vec::new())
+        object(&properties.collect(), Vec::new())
     }
 
     /// A field with its limits.
@@ -150,7 +150,7 @@ pub(super) fn file() -> Value {
     let file = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
     let alt = nullable(&Field::any(""), json!({ "type": "string", "maxLength": 200 }));
     object(
-        Map::from_iter([("file".to_owned(), file), ("altText".to_owned(), alt)]),
+        &Map::from_iter([("file".to_owned(), file), ("altText".to_owned(), alt)]),
         vec!["file"],
     )
 }

@@ -33,7 +33,8 @@ pub fn document<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Value {
         let path = paths.entry(route.path.clone()).or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = described;
     }
-    paths.extend(operation::open());
+    paths.insert(PATH.to_owned(), json!({ "get": operation::document(&mut answers) }));
+    paths.insert(PAGE.to_owned(), json!({ "get": operation::page() }));
     json!({
         "openapi": "3.1.0",
         "info": {

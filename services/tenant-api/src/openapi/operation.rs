@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PAGE, PATH, answers, bodies, parameters, schema::Schemas, tag};
+use super::{answers, bodies, parameters, schema::Schemas, tag};
 use crate::http::{Route, Who, route::Body, session};
 
 /// Describes a route.
@@ -22,7 +22,7 @@ pub fn describe(route: &Route, schemas: &mut Schemas, shared: &mut Map<String, V
         described["requestBody"] = body;
     }
     let mut answers = Map::from_iter([answers::success(route, schemas)]);
-    answers.extend(answers::refusals(route, shared));
+    answers.extend(answers::refusals(answers::of(route), shared));
     described["responses"] = Value::Object(answers);
     described
 }
@@ -107,31 +107,37 @@ fn body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
     Some(json!({ "required": required, "content": { media: { "schema": schema } } }))
 }
 
-/// Paths that are no routes of a module, and need no session.
-pub fn open() -> Map<String, Value> {
-    let get = |id: &str, summary: &str, media: &str, schema: Value| {
-        let content = json!({ media: { "schema": schema } });
-        let answer = json!({ "200": { "description": "It.", "content": content } });
-        json!({ "get": { "operationId": id, "summary": summary, "security": [], "responses": answer } })
-    };
-    Map::from_iter([
+/// The document itself: of everything, or of what a session has.
+pub fn document(shared: &mut Map<String, Value>) -> Value {
+    let tag = json!({ "description": "What the document is known by.", "schema": { "type": "string" } });
+    let content = json!({ "application/json": { "schema": { "type": "object" } } });
+    let mut answers = Map::from_iter([
         (
-            PATH.to_owned(),
-            get(
-                "openapi",
-                "This document",
-                "application/json",
-                json!({ "type": "object" }),
-            ),
+            "200".to_owned(),
+            json!({ "description": "The document.", "headers": { "ETag": tag }, "content": content }),
         ),
         (
-            PAGE.to_owned(),
-            get(
-                "docs",
-                "This document as a page",
-                "text/html",
-                json!({ "type": "string" }),
-            ),
+            "304".to_owned(),
+            json!({ "description": "It is the one that `If-None-Match` names." }),
         ),
-    ])
+    ]);
+    answers.extend(answers::refusals(answers::of_session(), shared));
+    json!({
+        "operationId": "document",
+        "summary": "This document",
+        "description": "Of everything that is served; of what a session has, when the request names one.",
+        "security": [{}, { "session": [] }],
+        "responses": answers,
+    })
+}
+
+/// The page that shows it.
+pub fn page() -> Value {
+    let content = json!({ "text/html": { "schema": { "type": "string" } } });
+    json!({
+        "operationId": "page",
+        "summary": "This document as a page",
+        "security": [],
+        "responses": { "200": { "description": "The page.", "content": content } },
+    })
 }

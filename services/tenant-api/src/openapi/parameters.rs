@@ -20,11 +20,11 @@ pub fn of(route: &Route, schemas: &mut Schemas) -> Vec<Value> {
         route
             .headers
             .iter()
-            .map(|name| header(name, json!({ "type": "string" }))),
+            .map(|name| header(name, &json!({ "type": "string" }))),
     );
     if route.idempotent {
         let key = json!({ "type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[!-~]+$" });
-        parameters.push(header("Idempotency-Key", key));
+        parameters.push(header("Idempotency-Key", &key));
     }
     parameters
 }
@@ -53,11 +53,11 @@ fn path(name: &str, row: Option<&'static Spec>) -> Value {
     json!({ "name": name, "in": "path", "required": true, "schema": schema })
 }
 
-fn header(name: &str, schema: Value) -> Value {
+fn header(name: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": "header", "required": false, "schema": schema })
 }
 
-fn query(name: &str, schema: Value) -> Value {
+fn query(name: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": "query", "required": false, "schema": schema })
 }
 
@@ -70,14 +70,14 @@ fn field_of(field: &Field, schemas: &mut Schemas) -> Value {
 fn list(route: &Route, spec: &'static Spec, schemas: &mut Schemas) -> Vec<Value> {
     let page = json!({ "type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 1 });
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 });
-    let mut parameters = vec![query("page", page), query("limit", limit), query("sort", sort(spec))];
+    let mut parameters = vec![query("page", &page), query("limit", &limit), query("sort", &sort(spec))];
     if !spec.list.search.is_empty() {
         let note = format!("Words to find in {}; at most 8.", spec.list.search.join(", "));
         let q = json!({ "type": "string", "maxLength": 100, "description": note });
-        parameters.push(query("q", q));
+        parameters.push(query("q", &q));
     }
     if route.who.contains(&Who::Owner) && route.who.len() > 1 {
-        parameters.push(query("mine", json!({ "type": "boolean", "default": false })));
+        parameters.push(query("mine", &json!({ "type": "boolean", "default": false })));
     }
     let fields = |names: &'static [&'static str]| names.iter().filter_map(|name| spec.field(name));
     for field in fields(spec.list.filters) {
@@ -91,7 +91,7 @@ fn list(route: &Route, spec: &'static Spec, schemas: &mut Schemas) -> Vec<Value>
             ..field.filled()
         };
         for end in ["From", "To"] {
-            parameters.push(query(&format!("{}{end}", field.name), schemas.field(&bound)));
+            parameters.push(query(&format!("{}{end}", field.name), &schemas.field(&bound)));
         }
     }
     parameters
@@ -124,10 +124,10 @@ fn filter(field: &Field, schemas: &mut Schemas) -> Value {
         schema = json!({ "anyOf": [schema, { "const": "null" }] });
     }
     if !matches!(field.kind, Kind::Enum(_)) {
-        return query(field.name, schema);
+        return query(field.name, &schema);
     }
     let several = json!({ "type": "array", "items": schema, "minItems": 1 });
-    let mut parameter = query(field.name, several);
+    let mut parameter = query(field.name, &several);
     parameter["style"] = "form".into();
     parameter["explode"] = false.into();
     parameter

@@ -61,7 +61,7 @@ impl Schemas {
             properties.insert(name.clone(), nullable(field, self.kind(field.kind)));
         }
         let required = shown.iter().filter(|shown| shown.to_all);
-        object(properties, required.map(|shown| shown.name.as_str()).collect())
+        object(&properties, required.map(|shown| shown.name.as_str()).collect())
     }
 
     fn kind(&mut self, kind: Kind) -> Value {
@@ -117,7 +117,7 @@ fn columns(spec: &'static Spec) -> Vec<Shown> {
 }
 
 /// An object of exactly these properties.
-pub(super) fn object(properties: Map<String, Value>, required: Vec<&str>) -> Value {
+pub(super) fn object(properties: &Map<String, Value>, required: Vec<&str>) -> Value {
     let mut object = json!({ "type": "object", "properties": properties, "additionalProperties": false });
     if !required.is_empty() {
         object["required"] = required.into();
@@ -187,7 +187,7 @@ fn pagination() -> Value {
         ("total".to_owned(), number("Rows in all.")),
         ("totalPages".to_owned(), number("0 when there are none.")),
     ]);
-    object(properties, vec!["page", "limit", "total", "totalPages"])
+    object(&properties, vec!["page", "limit", "total", "totalPages"])
 }
 
 fn error() -> Value {
@@ -204,12 +204,12 @@ fn error() -> Value {
         ("message".to_owned(), text("For people.")),
         (
             "details".to_owned(),
-            json!({ "type": "array", "items": object(detail, vec!["field", "message"]) }),
+            json!({ "type": "array", "items": object(&detail, vec!["field", "message"]) }),
         ),
     ]);
     let envelope = Map::from_iter([
         ("success".to_owned(), json!({ "const": false })),
-        ("error".to_owned(), object(error, vec!["code", "message"])),
+        ("error".to_owned(), object(&error, vec!["code", "message"])),
     ]);
-    object(envelope, vec!["success", "error"])
+    object(&envelope, vec!["success", "error"])
 }

@@ -214,7 +214,7 @@ impl Host {
     fn api(&self) -> Api {
         let described = Arc::clone(&self.described);
         Api::new(&self.public).watched(Arc::new(move |method, path, answer| {
-            described.hold(method, path, answer)
+            described.hold(method, path, answer);
         }))
     }
 

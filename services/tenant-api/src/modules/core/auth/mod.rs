@@ -52,7 +52,7 @@ pub fn routes() -> Vec<Route> {
         Route::post("/auth/refresh", "refresh", sign_in::refresh)
             .body(REFRESH_TOKEN)
             .returns(&AUTH_RESULT)
-            .errors(&[codes::ACCOUNT_DISABLED])
+            .errors(&[codes::UNAUTHORIZED, codes::ACCOUNT_DISABLED])
             .ignores_bearer(),
         Route::post("/auth/logout", "logout", sign_in::logout)
             .body(REFRESH_TOKEN)
