@@ -15,6 +15,8 @@ pub struct Setting {
     pub public: bool,
     /// Fixed when the session starts.
     pub read_only: bool,
+    /// Null is a value of its own, and does not bring the default back.
+    pub nullable: bool,
 }
 
 /// Type and limits of a setting's value.
@@ -100,11 +102,17 @@ impl Setting {
             default,
             public: false,
             read_only: false,
+            nullable: false,
         }
     }
 
     pub(crate) const fn public(mut self) -> Self {
         self.public = true;
+        self
+    }
+
+    pub(crate) const fn nullable(mut self) -> Self {
+        self.nullable = true;
         self
     }
 

@@ -2,6 +2,7 @@
 //! ports, and clients for both.
 
 mod api;
+pub mod contract;
 mod database;
 mod stack;
 

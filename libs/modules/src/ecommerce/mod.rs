@@ -62,7 +62,7 @@ pub static MODULE: Module = Module {
     settings: &[
         money("ecommerce.shippingStandard", "5.90").public(),
         money("ecommerce.shippingExpress", "14.90").public(),
-        money("ecommerce.freeShippingFrom", "75.00").public(),
+        money("ecommerce.freeShippingFrom", "75.00").public().nullable(),
         switch("ecommerce.reviewsAutoPublish", true),
         switch("ecommerce.lowStockAlert", true),
     ],

@@ -1,14 +1,14 @@
 //! Features, navigation and settings are the contract's, word for word.
 
+use crate::contracts;
 use anyhow::Result;
 use modules::{MODULES, Preset, Setting, SettingKind};
 use serde_json::{Value, json};
-
-use crate::contract::{Contract, Field};
+use testkit::contract::Field;
 
 #[test]
 fn every_module_has_the_contracts_titles_and_features() -> Result<()> {
-    for (module, contract) in MODULES.iter().zip(Contract::all()?) {
+    for (module, contract) in MODULES.iter().zip(contracts()?) {
         assert_eq!(
             (module.id, module.title, module.prefix),
             (&*contract.module, &*contract.title, &*contract.prefix)
@@ -28,7 +28,7 @@ fn every_module_has_the_contracts_titles_and_features() -> Result<()> {
 
 #[test]
 fn every_module_has_the_contracts_navigation() -> Result<()> {
-    for (module, contract) in MODULES.iter().zip(Contract::all()?) {
+    for (module, contract) in MODULES.iter().zip(contracts()?) {
         let (ours, theirs) = (&module.nav, contract.nav);
         assert_eq!(
             (ours.label, ours.icon, ours.path),
@@ -51,7 +51,7 @@ fn every_module_has_the_contracts_navigation() -> Result<()> {
 
 #[test]
 fn every_module_has_the_contracts_settings() -> Result<()> {
-    for (module, contract) in MODULES.iter().zip(Contract::all()?) {
+    for (module, contract) in MODULES.iter().zip(contracts()?) {
         let ours: Vec<_> = module.settings.iter().map(described).collect();
         let theirs: Vec<_> = contract.settings.iter().map(expected).collect();
         assert_eq!(ours, theirs, "{}", module.id);
@@ -61,7 +61,7 @@ fn every_module_has_the_contracts_settings() -> Result<()> {
 
 #[test]
 fn journals_are_the_contracts() -> Result<()> {
-    for (module, contract) in MODULES.iter().zip(Contract::all()?) {
+    for (module, contract) in MODULES.iter().zip(contracts()?) {
         let expected: Vec<_> = contract
             .resources
             .into_iter()
@@ -94,6 +94,7 @@ fn expected(field: &Field) -> Value {
         "default": field.default,
         "public": field.public,
         "readOnly": field.read_only,
+        "nullable": field.nullable,
         "values": field.values,
         "scale": field.scale,
         "min": field.min,
@@ -129,6 +130,7 @@ fn described(setting: &Setting) -> Value {
         "default": default,
         "public": setting.public,
         "readOnly": setting.read_only,
+        "nullable": setting.nullable,
         "values": values,
         "scale": scale,
         "min": min,

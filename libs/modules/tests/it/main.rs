@@ -2,8 +2,17 @@
 
 mod catalogue;
 mod claims;
-mod contract;
 mod seeds;
 mod seeds_later;
 mod slot;
 mod tables;
+
+use testkit::contract::Contract;
+
+/// The contract of every module, in the order of our list.
+fn contracts() -> anyhow::Result<Vec<Contract>> {
+    modules::MODULES
+        .iter()
+        .map(|module| Contract::read(module.id))
+        .collect()
+}

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use argon2::{Argon2, PasswordVerifier};
 use modules::{CORE, Module, module, table_names};
+use testkit::contract::{Contract, snake};
 use uuid::Uuid;
 
 use crate::claims::{ALWAYS, FRESH, SHOP};
-use crate::contract::{Contract, snake};
 use crate::slot::Slot;
 
 pub fn shop() -> &'static Module {

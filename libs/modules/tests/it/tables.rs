@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use modules::{MODULES, table_names};
 use serde_json::Value;
+use testkit::contract::{Field, Resource, snake};
 
-use crate::contract::{Contract, Field, Resource, snake};
+use crate::contracts;
 use crate::slot::Slot;
 
 #[tokio::test]
@@ -153,7 +154,7 @@ async fn constraint_names_lead_back_to_columns() -> Result<()> {
 /// All tables of the contract with what it says about them, in the order of our list of modules.
 fn tables() -> Result<Vec<(String, Resource)>> {
     let mut tables = Vec::new();
-    for (module, contract) in MODULES.iter().zip(Contract::all()?) {
+    for (module, contract) in MODULES.iter().zip(contracts()?) {
         let own: Vec<_> = contract
             .resources
             .into_iter()
