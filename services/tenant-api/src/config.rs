@@ -51,6 +51,8 @@ pub struct Limits {
     pub requests_per_minute: u32,
     /// Writes a minute under `/auth`; 0: no limit.
     pub auth_writes_per_minute: u32,
+    /// Contact messages a minute; 0: no limit.
+    pub contact_messages_per_minute: u32,
     /// How long one statement may run.
     pub statement: Duration,
     /// How long a request may take in all.
@@ -139,6 +141,12 @@ impl Config {
                     60,
                     0..=1_000_000,
                     "Writes of one session under /auth; 0 means no limit.",
+                )),
+                contact_messages_per_minute: small(reader.number(
+                    "CONTACT_MESSAGES_PER_MINUTE",
+                    10,
+                    0..=1_000_000,
+                    "Contact messages of one session; 0 means no limit.",
                 )),
                 statement: Duration::from_millis(reader.number(
                     "STATEMENT_TIMEOUT_MS",

@@ -113,7 +113,7 @@ pub async fn change(
     find: impl Fn(&str) -> Option<&'static Setting>,
 ) -> Result<(Settings, Map<String, Value>)> {
     let mut details = Vec::new();
-    let mut kept: Vec<(&Setting, Value)> = Vec::new();
+    let mut kept: Vec<Kept> = Vec::new();
     for (name, sent) in sent {
         let path = format!("{prefix}{}", value::shown(name));
         match find(name) {
@@ -135,11 +135,7 @@ pub async fn change(
     let mut after = (*before.0).clone();
     let mut changes = Map::new();
     for (setting, value) in kept {
-        let value = if value.is_null() {
-            setting.default.to_json()
-        } else {
-            value
-        };
+        let value = value.unwrap_or_else(|| setting.default.to_json());
         let old = before.value(setting.key);
         if old != value {
             changes.insert(setting.key.to_owned(), json!([old, value]));
@@ -149,10 +145,13 @@ pub async fn change(
     Ok((Settings(Arc::new(after)), changes))
 }
 
-/// A value in the form that is kept; null means the preset.
-fn check(setting: &Setting, sent: Value, path: &str, details: &mut Vec<Detail>) -> Option<Value> {
+/// A setting with the value that it will have; `None` brings the preset back.
+type Kept = (&'static Setting, Option<Value>);
+
+/// A value in the form that is kept, `None` inside for the preset.
+fn check(setting: &Setting, sent: Value, path: &str, details: &mut Vec<Detail>) -> Option<Option<Value>> {
     if sent.is_null() {
-        return Some(Value::Null);
+        return Some(setting.nullable.then_some(Value::Null));
     }
     let field = match setting.kind {
         SettingKind::Text { .. } => Field::text("", "10000"),
@@ -203,7 +202,7 @@ fn check(setting: &Setting, sent: Value, path: &str, details: &mut Vec<Detail>) 
             details.push(Detail::new(path, must));
             None
         }
-        None => Some(value),
+        None => Some(Some(value)),
     }
 }
 
@@ -216,12 +215,14 @@ async fn check_uploads(
     call: &Call,
     prefix: &str,
     sent: &Map<String, Value>,
-    kept: &[(&Setting, Value)],
+    kept: &[Kept],
     details: &mut Vec<Detail>,
 ) -> Result<()> {
     let named = kept.iter().filter(|(setting, _)| setting.kind == SettingKind::Upload);
     for (setting, value) in named {
-        let Ok(id) = text(value).parse::<Uuid>() else { continue };
+        let Some(id) = value.as_ref().and_then(|value| text(value).parse::<Uuid>().ok()) else {
+            continue;
+        };
         if call
             .row("SELECT 1 FROM uploads WHERE id = $1", [id.into()])
             .await?
@@ -240,16 +241,16 @@ async fn check_uploads(
 }
 
 /// Stores values, and takes away the rows of those that return to their preset.
-async fn store(call: &Call, kept: &[(&Setting, Value)]) -> Result<()> {
+async fn store(call: &Call, kept: &[Kept]) -> Result<()> {
     let by = call.caller().map(|caller| caller.id);
     let mut sql = String::from("INSERT INTO settings (id, key, value, updated_by_id) VALUES ");
     let mut values: Vec<sea_orm::Value> = vec![by.into(), call.now().into()];
     let mut preset: Vec<sea_orm::Value> = Vec::new();
     for (setting, value) in kept {
-        if value.is_null() {
+        let Some(value) = value else {
             preset.push(setting.key.into());
             continue;
-        }
+        };
         let comma = if values.len() == 2 { "" } else { ", " };
         let n = values.len();
         sql.push_str(&format!("{comma}(${}, ${}, ${}, $1)", n + 1, n + 2, n + 3));

@@ -5,6 +5,7 @@ pub mod cookies;
 mod hs256;
 pub mod opaque;
 pub mod password;
+pub mod roles;
 mod tokens;
 
 pub use caller::{Caller, Role};

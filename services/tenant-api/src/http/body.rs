@@ -6,14 +6,17 @@ use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, header},
 };
+use bytes::BytesMut;
 use fault::{Fault, codes};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde_json::{Map, Value};
 
 /// The largest JSON body.
 pub const JSON_LIMIT: usize = 256 * 1024;
 /// The deepest JSON.
 const DEPTH: usize = 16;
+/// How much more than its limit is read of a body before the answer.
+const DRAINED: usize = 16 * 1024 * 1024;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -40,16 +43,13 @@ impl Raw {
         let announced = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        if announced.is_some_and(|length| length > limit) {
-            return Self {
-                bytes: Err(Trouble::TooLarge(limit)),
-                content_type,
-            };
-        }
-        let bytes = match tokio::time::timeout(PATIENCE, Limited::new(body, limit).collect()).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Trouble::TooLarge(limit)),
-            Ok(Err(_)) | Err(_) => Err(Trouble::Broken),
+        let asks_first = headers.contains_key(header::EXPECT);
+        let is_hopeless = |length| length > limit && (asks_first || length > limit.saturating_add(DRAINED));
+        let bytes = if announced.is_some_and(is_hopeless) {
+            Err(Trouble::TooLarge(limit))
+        } else {
+            let arriving = tokio::time::timeout(PATIENCE, collect(body, limit));
+            arriving.await.unwrap_or(Err(Trouble::Broken))
         };
         Self { bytes, content_type }
     }
@@ -115,6 +115,30 @@ impl Raw {
                 error.column()
             ))),
         }
+    }
+}
+
+/// A body of at most `limit` bytes. What is beyond is read and forgotten, up to a bound: most clients write the whole
+/// body before they look at the answer, and lose it when the connection is closed on them.
+async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Trouble> {
+    let (mut kept, mut length) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Trouble::Broken)?.into_data() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        if length <= limit {
+            kept.extend_from_slice(&data);
+        } else if length > limit.saturating_add(DRAINED) {
+            break;
+        } else {
+            kept = BytesMut::new();
+        }
+    }
+    if length > limit {
+        Err(Trouble::TooLarge(limit))
+    } else {
+        Ok(kept.freeze())
     }
 }
 

@@ -15,7 +15,7 @@ use fault::{Detail, Fault, codes};
 use serde_json::{Map, Value};
 
 use super::{
-    Answer, App, Call, Error, Result, Route, Who,
+    Answer, App, Call, Error, Result, Route,
     body::{JSON_LIMIT, Raw},
     call::Parts,
     failure::{Failure, judge},
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     audit,
-    auth::{Caller, caller},
+    auth::{Caller, caller, roles},
     resource::{Field, Write, value},
     tenant::{
         directory,
@@ -39,7 +39,7 @@ use crate::{
 /// How often a request that lost a race is run again.
 const TRIES: u32 = 4;
 /// The version that a change was made from.
-const VERSION: Field = Field::int("version").min("1").filled();
+const VERSION: Field = Field::int("version").filled();
 /// What a multipart body adds to its file.
 const MULTIPART_OVERHEAD: usize = 16 * 1024;
 
@@ -184,9 +184,9 @@ impl Incoming {
         // As precise as it is stored, so that an answer shows the same instant as the next one.
         let now = app.clock.now().trunc_subsecs(3);
         let caller = caller::identify(&app.tokens, &tx, &admitted.tenant, &headers, route.ignores_bearer, now).await?;
-        allowed(route.who, caller.as_ref())?;
+        roles::admit(&route, caller.as_ref(), &tx).await?;
         let query = Query::read(query.as_deref())?;
-        let body = checked_body(route.body, &raw, caller.as_ref())?;
+        let body = checked_body(&route, &raw, caller.as_ref())?;
         let call = Call(Arc::new(Parts {
             app,
             tenant: admitted.tenant,
@@ -225,27 +225,13 @@ impl Incoming {
     }
 }
 
-/// Whether the caller may call the route at all. Rows are looked at later.
-fn allowed(who: &[Who], caller: Option<&Caller>) -> Result<(), Fault> {
-    if who.contains(&Who::Public) {
-        return Ok(());
-    }
-    let caller = caller.ok_or_else(|| Fault::new(codes::UNAUTHORIZED, "Sign in first."))?;
-    let passes = caller.is_admin()
-        || who.iter().any(|who| match who {
-            Who::Public | Who::User | Who::Owner | Who::Module(_) => true,
-            Who::Staff => caller.is_staff(),
-            Who::Admin => false,
-        });
-    if passes {
-        Ok(())
-    } else {
-        Err(Fault::new(codes::FORBIDDEN, "Your role does not allow this."))
-    }
-}
-
 /// Reads and checks a body: media type, size, syntax, then who may write its fields, then the fields.
-fn checked_body(body: Body, raw: &Raw, caller: Option<&Caller>) -> Result<Map<String, Value>, Fault> {
+fn checked_body(route: &Route, raw: &Raw, caller: Option<&Caller>) -> Result<Map<String, Value>, Fault> {
+    let body = match route.body {
+        // An action without fields takes an empty object.
+        Body::None if ![Method::GET, Method::DELETE].contains(&route.method) => Body::Fields(&[]),
+        body => body,
+    };
     match body {
         Body::None => Ok(Map::new()),
         Body::File => {

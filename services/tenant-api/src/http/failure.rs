@@ -85,6 +85,14 @@ fn fields(error: &PgDatabaseError, suffix: &str) -> Vec<String> {
     middle.map(camel).into_iter().collect()
 }
 
+/// The fields of a unique key, from `Key (user_id, name)=(…) already exists.`
+fn taken(error: &PgDatabaseError) -> Vec<String> {
+    let columns = error
+        .detail()
+        .and_then(|detail| detail.split_once('(')?.1.split_once(")=("));
+    columns.map_or_else(Vec::new, |(columns, _)| columns.split(", ").map(camel).collect())
+}
+
 /// `user_id` to `userId`.
 fn camel(column: &str) -> String {
     let mut words = column.split('_');
@@ -121,7 +129,7 @@ pub fn judge(error: DbErr) -> Failure {
         // Statement timeout, lock timeout, a transaction that idled too long.
         "57014" | "55P03" | "25P03" => Failure::Fault(Fault::unavailable(1, error)),
         "23505" => {
-            let names = fields(cause, "_key");
+            let names = taken(cause);
             let message = names.first().map_or("This value is taken.".to_owned(), |name| {
                 format!("{name}: this value is taken.")
             });
@@ -139,6 +147,11 @@ pub fn judge(error: DbErr) -> Failure {
         "23514" => {
             let name = fields(cause, "_check").pop().unwrap_or_default();
             Failure::Fault(Fault::field(name, "breaks a rule of this table").because(error))
+        }
+        // Sums of amounts that were right by themselves.
+        "22003" => {
+            let message = "An amount would become larger than what can be kept.";
+            Failure::Fault(Fault::new(codes::INVALID_STATE, message).because(error))
         }
         _ => Failure::Fault(Fault::internal(error)),
     }

@@ -8,9 +8,6 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _, c
 
 use crate::config::Limits;
 
-/// Contact messages a minute (contract README section 9).
-const CONTACT_PER_MINUTE: u32 = 10;
-
 /// The buckets of all sessions.
 pub struct Rates {
     requests: Option<DefaultKeyedRateLimiter<SessionId>>,
@@ -41,7 +38,7 @@ impl Rates {
         Self {
             requests: per_minute(limits.requests_per_minute),
             auth: per_minute(limits.auth_writes_per_minute),
-            contact: per_minute(CONTACT_PER_MINUTE),
+            contact: per_minute(limits.contact_messages_per_minute),
             clock: DefaultClock::default(),
         }
     }

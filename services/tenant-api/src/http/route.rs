@@ -31,7 +31,7 @@ pub type Handler = Arc<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Result<Answer
 /// Whether a route takes a body.
 #[derive(Clone, Copy, Debug)]
 pub enum Body {
-    /// It takes none; one that is sent is not looked at.
+    /// It takes none. GET and DELETE do not look at one, the others take an empty object.
     None,
     /// A JSON object of these fields. No body counts as `{}`.
     Fields(&'static [Field]),

@@ -3,9 +3,12 @@
 pub mod core;
 pub mod ecommerce;
 
+use futures::future::BoxFuture;
+use uuid::Uuid;
+
 use crate::{
     dashboard::Dashboard,
-    http::{Route, Routes},
+    http::{Call, Result, Route, Routes},
     ledger::seller::Seller,
     search::Searched,
 };
@@ -23,7 +26,12 @@ pub struct Part {
     pub dashboard: Option<Dashboard>,
     /// What it does when core pays, cancels or refunds its orders; `None`: it sells nothing.
     pub seller: Option<Seller>,
+    /// What it does before a user is deleted; rows that refer to the user go or stay by the tables' rules.
+    pub leaving: Option<Leaving>,
 }
+
+/// Before a user is deleted.
+pub type Leaving = fn(Call, Uuid) -> BoxFuture<'static, Result<()>>;
 
 impl Part {
     const fn of(id: &'static str, routes: fn() -> Routes) -> Self {
@@ -33,6 +41,7 @@ impl Part {
             search: &[],
             dashboard: None,
             seller: None,
+            leaving: None,
         }
     }
 }
@@ -48,6 +57,7 @@ pub static PARTS: &[Part] = &[
         search: ecommerce::part::SEARCH,
         dashboard: Some(ecommerce::part::block),
         seller: Some(ecommerce::part::SELLER),
+        leaving: Some(ecommerce::part::leaving),
         ..Part::of("ecommerce", ecommerce::routes)
     },
 ];
@@ -57,13 +67,25 @@ pub static PARTS: &[Part] = &[
 pub struct ModuleRole {
     /// `<module>.<role>`.
     pub name: &'static str,
+    /// Whether it is held as such, or for some rows.
+    pub scope: Scope,
     /// A query over the user `u` that finds a row when the role is held.
     pub held: &'static str,
+}
+
+/// What a module's role is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// It is held or not.
+    Account,
+    /// It is held for some rows.
+    Row,
 }
 
 /// The roles of all modules, as an account shows them.
 pub const ROLES: &[ModuleRole] = &[ModuleRole {
     name: "ecommerce.seller",
+    scope: Scope::Row,
     held: "SELECT 1 FROM ecommerce_sellers s WHERE s.user_id = u.id AND s.status = 'approved'",
 }];
 

@@ -18,6 +18,8 @@ use crate::http::query::{Query, typed};
 
 /// Words of `q` at most.
 const WORDS: usize = 8;
+/// The last page that can be asked for; one past the end is empty.
+const LAST_PAGE: u64 = i32::MAX as u64;
 /// Characters of `q` at most.
 const LETTERS: usize = 100;
 
@@ -68,7 +70,7 @@ pub fn read(query: &Query, spec: &Spec) -> Result<Wanted, Fault> {
             default
         }
     };
-    let page = number("page", 1, 1_000_000, &mut details);
+    let page = number("page", 1, LAST_PAGE, &mut details);
     let limit = number("limit", 20, 100, &mut details);
 
     let fields = |names: &'static [&'static str]| names.iter().filter_map(|name| spec.field(name));

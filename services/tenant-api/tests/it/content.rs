@@ -243,7 +243,10 @@ async fn a_contact_message_is_confirmed_announced_and_answered_once() -> Result<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_contact_messages_a_minute_are_enough() -> Result<()> {
-    let app = App::start(&[]).await?;
+    let app = App::builder()
+        .set("CONTACT_MESSAGES_PER_MINUTE", "10")
+        .start(&[])
+        .await?;
     let body = json!({"name": "Eve", "email": "eve@example.org", "subject": "Hi", "message": "0123456789"});
     for _ in 0..10 {
         app.visitor().post(CONTACT, &body).await?.data(201);

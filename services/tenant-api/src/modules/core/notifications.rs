@@ -169,11 +169,10 @@ pub async fn notify(
         }
         To::Staff => "u.role IN ('ADMIN', 'STAFF') AND u.status = 'active'",
     };
-    // Each row's id is the first half of one UUIDv7 and 60 bits of a hash over its random half and the user.
+    let id = value::each_id("$1", "u.id::text");
     let sql = format!(
         "INSERT INTO notifications (id, user_id, kind, title, body, link) \
-         SELECT (left($1, 20) || right(md5($1 || u.id::text), 15))::uuid, u.id, $2, $3, $4, $5 \
-         FROM users u WHERE {to} AND u.id IS DISTINCT FROM $6"
+         SELECT {id}, u.id, $2, $3, $4, $5 FROM users u WHERE {to} AND u.id IS DISTINCT FROM $6"
     );
     journal::insert(call, "notifications", &sql, values).await?;
     Ok(())

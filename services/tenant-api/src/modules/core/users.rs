@@ -17,6 +17,7 @@ use super::{
 use crate::{
     auth::{opaque, password},
     http::{Answer, Call, Result, Route, Who},
+    modules::PARTS,
     resource::{Change, Field, ListSpec, Operations, Resource, Shape, Spec, create, select, value},
     sandbox::{
         address,
@@ -133,7 +134,11 @@ impl Resource for Entity {
             let message = "You cannot delete your own account; ask another admin.";
             return Err(Fault::new(codes::INVALID_STATE, message).into());
         }
-        keep_an_admin(call, row).await
+        keep_an_admin(call, row).await?;
+        for leaving in PARTS.iter().filter_map(|part| part.leaving) {
+            leaving(call.clone(), row.id).await?;
+        }
+        Ok(())
     }
 }
 

@@ -336,7 +336,8 @@ async fn add(call: Call) -> Result<Answer> {
     if now > stock {
         return Err(out_of_stock("quantity", &name, stock).into());
     }
-    show(&call, Some(&cart), token).await
+    let answer = show(&call, Some(&cart), token).await?;
+    Ok(answer.location("/api/v1/ecommerce/cart".to_owned()))
 }
 
 fn too_many() -> Fault {

@@ -6,7 +6,7 @@
 use fault::{Code, Detail, Fault, Kind, codes};
 use sea_orm::{
     ConnectionTrait, FromQueryResult,
-    prelude::{Decimal, Uuid},
+    prelude::{DateTimeUtc, Decimal, Uuid},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -92,6 +92,8 @@ struct Line {
     low_stock_at: i32,
     status: String,
     seller_id: Option<Uuid>,
+    added: DateTimeUtc,
+    item: Uuid,
 }
 
 async fn checkout(call: Call) -> Result<Answer> {
@@ -162,13 +164,17 @@ async fn address(call: &Call, wanted: &Wanted, user: Uuid) -> Result<Value> {
 
 async fn lines(call: &Call, cart: Uuid) -> Result<Vec<Line>> {
     // Locked in the order of ids: two carts with the same products cannot wait for each other.
-    let sql = "SELECT i.product_id, i.quantity, p.name, p.slug, p.sku, p.price, p.stock, p.low_stock_at, p.status, p.seller_id \
+    let sql = "SELECT i.product_id, i.quantity, p.name, p.slug, p.sku, p.price, p.stock, p.low_stock_at, p.status, p.seller_id, \
+               i.created_at AS added, i.id AS item \
                FROM ecommerce_cart_items i JOIN ecommerce_products p ON p.id = i.product_id WHERE i.cart_id = $1 ORDER BY p.id FOR UPDATE OF p";
     let found = rows(call, sql, vec![cart.into()]).await?;
-    Ok(found
+    let mut lines = found
         .iter()
         .map(|row| Line::from_query_result(row, ""))
-        .collect::<Result<_, _>>()?)
+        .collect::<Result<Vec<_>, _>>()?;
+    // From here on as the cart shows them: refusals name them by their place.
+    lines.sort_by_key(|line| (line.added, line.item));
+    Ok(lines)
 }
 
 /// Whether everything is for sale and in stock.

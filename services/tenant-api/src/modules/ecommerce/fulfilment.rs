@@ -1,26 +1,28 @@
 //! The way of an order to its buyer: packed, shipped, delivered, cancelled, returned.
 
 use fault::{Code, Fault, codes};
-use sea_orm::{
-    ConnectionTrait,
-    prelude::{Decimal, Uuid},
-};
+use sea_orm::prelude::{Decimal, Uuid};
 use serde_json::{Map, Value, json};
 
 use super::{
     customers,
     orders::{Entity, Model, invalid_state},
-    rows, statement,
+    rows, stock,
 };
 use crate::{
     http::{Answer, Call, Result, Route, Who},
     ledger::{self, undo},
     modules::core::notifications::{To, notify},
-    resource::{Field, Resource, permit::permit, show, update, value::money},
+    resource::{
+        Field, Resource,
+        permit::permit,
+        show, update,
+        value::{each_id, money},
+    },
     sandbox::mail::{self, Mail},
 };
 
-const VERSION: Field = Field::int("version").min("1");
+const VERSION: Field = Field::int("version");
 
 /// The routes.
 #[must_use]
@@ -225,21 +227,26 @@ async fn cancelled(call: &Call, before: &Model, reason: Option<&str>) -> Result<
 
 /// Puts the goods of an order back, with a movement for each line, in one statement.
 async fn restock(call: &Call, order: Uuid, reason: &'static str) -> Result<()> {
-    let sql = "WITH back AS (SELECT l.product_id, i.quantity FROM ecommerce_order_items l JOIN order_items i ON i.id = l.order_item_id \
+    let id = each_id("$5", "id::text");
+    let sql = format!(
+        "WITH back AS (SELECT l.product_id, i.quantity FROM ecommerce_order_items l JOIN order_items i ON i.id = l.order_item_id \
                  WHERE l.shop_order_id = $1 AND l.product_id IS NOT NULL), \
                locked AS (SELECT p.id, p.stock FROM ecommerce_products p JOIN back ON back.product_id = p.id ORDER BY p.id FOR UPDATE OF p), \
                changed AS (UPDATE ecommerce_products p SET stock = p.stock + back.quantity, sold_count = GREATEST(p.sold_count - back.quantity, 0), updated_at = $4 \
                  FROM back, locked WHERE p.id = back.product_id AND locked.id = p.id RETURNING p.id, back.quantity, p.stock) \
                INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, created_by_id) \
-               SELECT gen_random_uuid(), id, $2, quantity, stock, $1, $3 FROM changed";
+               SELECT {id}, id, $2, quantity, stock, $1, $3 FROM changed {}",
+        stock::COUNT
+    );
     let by = call.caller().map(|caller| caller.id);
-    call.tx()
-        .execute_raw(statement(
-            sql,
-            vec![order.into(), reason.into(), by.into(), call.now().into()],
-        ))
-        .await?;
-    Ok(())
+    let values = vec![
+        order.into(),
+        reason.into(),
+        by.into(),
+        call.now().into(),
+        Uuid::now_v7().to_string().into(),
+    ];
+    stock::fits(call, &rows(call, &sql, values).await?).await
 }
 
 /// Takes the purchase back in the ledger and in the customer's record; `orders` no longer count there.

@@ -188,7 +188,6 @@ impl Resource for Entity {
 
     async fn extend(call: &Call, shown: &mut [Row<Self>], whole: bool) -> Result<()> {
         let ids: Vec<Uuid> = shown.iter().map(|row| row.model.id).collect();
-        let ledger = ledger_of(call, shown).await?;
         let mut lines = if whole {
             order_lines::of(call, &ids).await?
         } else {
@@ -200,6 +199,7 @@ impl Resource for Entity {
         } else {
             sellers::of_caller(call).await?
         };
+        let ledger = ledger_of(call, shown, seller).await?;
         for row in shown {
             let Some(order) = ledger.get(&row.model.order_id) else {
                 continue;
@@ -274,12 +274,15 @@ impl Ledger {
     }
 }
 
-async fn ledger_of(call: &Call, shown: &[Row<Entity>]) -> Result<HashMap<Uuid, Ledger>> {
+/// `seller` counts own lines only, where the order is not the caller's.
+async fn ledger_of(call: &Call, shown: &[Row<Entity>], seller: Option<Uuid>) -> Result<HashMap<Uuid, Ledger>> {
     let ids: Vec<Uuid> = shown.iter().map(|row| row.model.order_id).collect();
     let sql = "SELECT o.id, o.number, o.status, o.customer_name, o.email, o.currency, o.subtotal, o.discount, o.shipping, o.tax, o.total, \
-               COALESCE((SELECT sum(i.quantity) FROM order_items i WHERE i.order_id = o.id), 0) AS item_count FROM orders o WHERE o.id = ANY($1)";
+               COALESCE((SELECT sum(i.quantity) FROM order_items i LEFT JOIN ecommerce_order_items l ON l.order_item_id = i.id WHERE i.order_id = o.id \
+               AND ($2::uuid IS NULL OR o.user_id = $3 OR l.seller_id = $2)), 0) AS item_count FROM orders o WHERE o.id = ANY($1)";
+    let caller = call.caller().map(|caller| caller.id);
     let mut ledger = HashMap::new();
-    for row in rows(call, sql, vec![uuids(&ids)]).await? {
+    for row in rows(call, sql, vec![uuids(&ids), seller.into(), caller.into()]).await? {
         let order = Ledger::from_query_result(&row, "")?;
         ledger.insert(order.id, order);
     }

@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 use fault::Fault;
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
-use sea_orm::prelude::DateTimeUtc;
+use sea_orm::prelude::{DateTimeUtc, Uuid};
 
-use super::{categories, customers, fulfilment, products, sellers};
+use super::{categories, customers, fulfilment, products, reviews, sellers};
 use crate::{
     dashboard::{Block, Chart, Figure, Form, LastDays},
     http::{Call, Result},
@@ -42,6 +42,12 @@ pub const SELLER: Seller = Seller {
     money: |call, order, amount| Box::pin(async move { customers::adjust(&call, order.user_id, amount, 0).await }),
     ..Seller::of(Source::Ecommerce)
 };
+
+/// Before a user is deleted: reviews go too, and ratings follow.
+#[must_use]
+pub fn leaving(call: Call, user: Uuid) -> BoxFuture<'static, Result<()>> {
+    Box::pin(async move { reviews::forget(&call, user).await })
+}
 
 /// Its block on the dashboard.
 #[must_use]

@@ -15,6 +15,8 @@ use crate::{
     resource::{self, Change, Field, ListSpec, Operations, Resource, Row, Spec, permit::permit, present, show, update},
 };
 
+/// The most pieces of one product.
+const MOST: i32 = 100_000;
 /// Less stock than asked for.
 pub const OUT_OF_STOCK: Code = Code::new("OUT_OF_STOCK", Kind::Conflict);
 
@@ -242,7 +244,7 @@ pub fn actions() -> Vec<Route> {
     const BODY: &[Field] = &[
         Field::int("delta").required().min("-100000").max("100000"),
         Field::text("note", "200"),
-        Field::int("version").min("1"),
+        Field::int("version"),
     ];
     vec![
         Route::post("/products/{id}/stock", "adjust-stock", adjust_stock)
@@ -265,6 +267,9 @@ async fn adjust_stock(call: Call) -> Result<Answer> {
     let after = before.stock.saturating_add(delta);
     if after < 0 {
         return Err(out_of_stock("quantity", &before.name, before.stock).into());
+    }
+    if after > MOST {
+        return Err(Fault::field("delta", format!("would take the stock above {MOST}")).into());
     }
     let row = update::write::<Entity>(&call, &before, &Map::from_iter([("stock".to_owned(), json!(after))])).await?;
     let note = call.body().get("note").and_then(Value::as_str);

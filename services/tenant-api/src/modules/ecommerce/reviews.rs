@@ -217,6 +217,26 @@ async fn rate(call: &Call, product: Uuid) -> Result<()> {
     Ok(())
 }
 
+/// Takes a user's reviews away, and makes the ratings of their products true.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) async fn forget(call: &Call, user: Uuid) -> Result<()> {
+    let sql = "SELECT p.id FROM ecommerce_products p JOIN ecommerce_reviews r ON r.product_id = p.id \
+               WHERE r.user_id = $1 ORDER BY p.id FOR UPDATE OF p";
+    if rows(call, sql, vec![user.into()]).await?.is_empty() {
+        return Ok(());
+    }
+    // A statement sees what was there before it: the reviews that go are left out by name.
+    let sql = "WITH gone AS (DELETE FROM ecommerce_reviews WHERE user_id = $1 RETURNING product_id) \
+               UPDATE ecommerce_products p SET (rating_count, rating_average) = \
+                 (SELECT count(*), COALESCE(round(avg(r.rating), 2), 0) FROM ecommerce_reviews r \
+                  WHERE r.product_id = p.id AND r.status = 'published' AND r.user_id <> $1) \
+               WHERE p.id IN (SELECT product_id FROM gone)";
+    call.run(sql, [user.into()]).await?;
+    Ok(())
+}
+
 /// Routes besides the standard ones.
 #[must_use]
 pub fn actions() -> Vec<Route> {

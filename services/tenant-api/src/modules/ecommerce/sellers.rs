@@ -139,18 +139,20 @@ async fn apply(call: Call) -> Result<Answer> {
 }
 
 async fn approve(call: Call) -> Result<Answer> {
-    decide(&call, &["pending", "suspended"], "approved").await
+    let (before, after) = decide(&call, &["pending", "suspended"], "approved").await?;
+    update::answer::<Entity>(&call, &before, after).await
 }
 
 async fn suspend(call: Call) -> Result<Answer> {
-    let answer = decide(&call, &["pending", "approved"], "suspended").await?;
-    let sql = "UPDATE ecommerce_products p SET status = 'draft', version = p.version + 1, updated_at = $2 \
-               FROM ecommerce_sellers s WHERE s.id = p.seller_id AND p.status = 'active' AND (s.id::text = $1 OR s.slug = $1)";
-    rows(&call, sql, vec![call.parameter("id").into(), call.now().into()]).await?;
-    Ok(answer)
+    let (before, after) = decide(&call, &["pending", "approved"], "suspended").await?;
+    let sql = "UPDATE ecommerce_products SET status = 'draft', version = version + 1, updated_at = $2 \
+               WHERE seller_id = $1 AND status = 'active'";
+    call.run(sql, [after.id.into(), call.now().into()]).await?;
+    update::answer::<Entity>(&call, &before, after).await
 }
 
-async fn decide(call: &Call, from: &[&str], to: &str) -> Result<Answer> {
+/// Changes the state and tells the seller; the row before and after.
+async fn decide(call: &Call, from: &[&str], to: &str) -> Result<(Model, Model)> {
     let before = show::find::<Entity>(call, call.parameter("id"), show::Lock::Update).await?;
     if !from.contains(&before.status.as_str()) {
         let message = format!(
@@ -171,7 +173,7 @@ async fn decide(call: &Call, from: &[&str], to: &str) -> Result<Answer> {
         action: Some(("Open the seller's page", format!("/sellers/{}", after.slug))),
     };
     mail::send(call, mail).await?;
-    update::answer::<Entity>(call, &before, after).await
+    Ok((before, after))
 }
 
 /// What a seller sold, in JSON.

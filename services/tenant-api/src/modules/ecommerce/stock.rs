@@ -1,10 +1,11 @@
 //! Stock: every change leaves a movement, and a level that falls too low is told.
 
-use sea_orm::{ConnectionTrait, Value as Sql, prelude::Uuid};
+use sea_orm::{QueryResult, Value as Sql, prelude::Uuid};
 
 use crate::{
     http::{Call, Result},
     modules::core::notifications::{To, notify},
+    resource::precheck,
     settings::Settings,
 };
 
@@ -27,7 +28,7 @@ pub struct Movement<'a> {
 /// Writes movements, in one statement.
 ///
 /// # Errors
-/// When the database refuses.
+/// 409 `ROW_LIMIT_REACHED`.
 pub async fn note(call: &Call, movements: &[Movement<'_>]) -> Result<()> {
     let caller = call.caller().map(|caller| caller.id);
     let (mut rows, mut values) = (Vec::new(), Vec::<Sql>::new());
@@ -50,11 +51,23 @@ pub async fn note(call: &Call, movements: &[Movement<'_>]) -> Result<()> {
         return Ok(());
     }
     let sql = format!(
-        "INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, note, created_by_id) VALUES {}",
+        "INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, note, created_by_id) VALUES {} {COUNT}",
         rows.join(",")
     );
-    call.tx().execute_raw(super::statement(&sql, values)).await?;
-    Ok(())
+    fits(call, &super::rows(call, &sql, values).await?).await
+}
+
+/// What an insert of movements returns: how many there were before.
+pub(super) const COUNT: &str = "RETURNING (SELECT count(*) FROM ecommerce_stock_movements) AS rows";
+
+/// Refuses movements that were just inserted, each a row of [`COUNT`], when the table cannot hold them.
+///
+/// # Errors
+/// 409 `ROW_LIMIT_REACHED`.
+pub(super) async fn fits(call: &Call, inserted: &[QueryResult]) -> Result<()> {
+    let Some(first) = inserted.first() else { return Ok(()) };
+    let before = u64::try_from(first.try_get::<i64>("", "rows")?).unwrap_or(0);
+    precheck::fits(call, "ecommerce_stock_movements", before + inserted.len() as u64).await
 }
 
 /// A product's level before and after a change.

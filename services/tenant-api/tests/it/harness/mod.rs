@@ -163,6 +163,7 @@ impl App {
         let settings = BTreeMap::from([
             ("SESSION_REQUESTS_PER_MINUTE", "0".to_owned()),
             ("AUTH_WRITES_PER_MINUTE", "0".to_owned()),
+            ("CONTACT_MESSAGES_PER_MINUTE", "0".to_owned()),
         ]);
         Builder {
             settings,
