@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 mod budget;
+mod conformance;
 mod content;
 mod coupons;
 mod directory;
@@ -10,6 +11,7 @@ mod harness;
 mod isolation;
 mod ledger;
 mod openapi;
+mod limits;
 mod orders;
 mod payments;
 mod people;
