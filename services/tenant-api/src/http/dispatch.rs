@@ -186,7 +186,7 @@ impl Incoming {
         let caller = caller::identify(&app.tokens, &tx, &admitted.tenant, &headers, route.ignores_bearer, now).await?;
         roles::admit(&route, caller.as_ref(), &tx).await?;
         let query = Query::read(query.as_deref())?;
-        let body = checked_body(&route, &raw, caller.as_ref())?;
+        let body = checked_body(route.body, &raw, caller.as_ref())?;
         let call = Call(Arc::new(Parts {
             app,
             tenant: admitted.tenant,
@@ -226,12 +226,7 @@ impl Incoming {
 }
 
 /// Reads and checks a body: media type, size, syntax, then who may write its fields, then the fields.
-fn checked_body(route: &Route, raw: &Raw, caller: Option<&Caller>) -> Result<Map<String, Value>, Fault> {
-    let body = match route.body {
-        // An action without fields takes an empty object.
-        Body::None if ![Method::GET, Method::DELETE].contains(&route.method) => Body::Fields(&[]),
-        body => body,
-    };
+fn checked_body(body: Body, raw: &Raw, caller: Option<&Caller>) -> Result<Map<String, Value>, Fault> {
     match body {
         Body::None => Ok(Map::new()),
         Body::File => {

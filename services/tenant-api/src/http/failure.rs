@@ -149,10 +149,7 @@ pub fn judge(error: DbErr) -> Failure {
             Failure::Fault(Fault::field(name, "breaks a rule of this table").because(error))
         }
         // Sums of amounts that were right by themselves.
-        "22003" => {
-            let message = "An amount would become larger than what can be kept.";
-            Failure::Fault(Fault::new(codes::INVALID_STATE, message).because(error))
-        }
+        "22003" => Failure::Fault(Fault::field("total", "would be larger than what can be kept").because(error)),
         _ => Failure::Fault(Fault::internal(error)),
     }
 }

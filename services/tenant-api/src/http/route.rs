@@ -31,7 +31,7 @@ pub type Handler = Arc<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Result<Answer
 /// Whether a route takes a body.
 #[derive(Clone, Copy, Debug)]
 pub enum Body {
-    /// It takes none. GET and DELETE do not look at one, the others take an empty object.
+    /// It takes none; one that is sent is not looked at.
     None,
     /// A JSON object of these fields. No body counts as `{}`.
     Fields(&'static [Field]),
@@ -118,31 +118,31 @@ impl Route {
         Self::new(Method::GET, path, operation, handler)
     }
 
-    /// A POST route.
+    /// A POST route; its body is an empty object unless it is said.
     pub fn post<F, R>(path: &str, operation: &'static str, handler: F) -> Self
     where
         F: Fn(Call) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Answer>> + Send + 'static,
     {
-        Self::new(Method::POST, path, operation, handler)
+        Self::new(Method::POST, path, operation, handler).body(&[])
     }
 
-    /// A PUT route.
+    /// A PUT route; its body is an empty object unless it is said.
     pub fn put<F, R>(path: &str, operation: &'static str, handler: F) -> Self
     where
         F: Fn(Call) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Answer>> + Send + 'static,
     {
-        Self::new(Method::PUT, path, operation, handler)
+        Self::new(Method::PUT, path, operation, handler).body(&[])
     }
 
-    /// A PATCH route.
+    /// A PATCH route; its body is an empty object unless it is said.
     pub fn patch<F, R>(path: &str, operation: &'static str, handler: F) -> Self
     where
         F: Fn(Call) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Answer>> + Send + 'static,
     {
-        Self::new(Method::PATCH, path, operation, handler)
+        Self::new(Method::PATCH, path, operation, handler).body(&[])
     }
 
     /// A DELETE route.

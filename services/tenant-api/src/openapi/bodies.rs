@@ -19,7 +19,7 @@ impl Schemas {
 
     /// The body of a change.
     pub fn changes(&mut self, fields: &'static [Field], versioned: bool) -> Value {
-        const VERSION: Field = Field::int("version").min("1").filled();
+        const VERSION: Field = Field::int("version").filled();
         let is_fixed = |field: &&Field| matches!(field.write, Write::Server | Write::Create);
         let version = versioned.then_some(&VERSION);
         let sent = fields.iter().filter(|field| !is_fixed(field)).chain(version);

@@ -5,6 +5,7 @@ mod catalogue;
 mod checkout;
 mod fulfilment;
 mod people;
+mod rules;
 
 use anyhow::Result;
 use serde_json::{Value, json};
