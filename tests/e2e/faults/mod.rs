@@ -25,8 +25,8 @@ use tonic::transport::Channel;
 use life::{Client, Life};
 use steps::{Fault, Steps};
 
-/// After so many whole lives without a new step all have been met: lives come in twelve kinds.
-const QUIET: usize = 12;
+/// After so many whole lives without a new step all have been met: lives come in six kinds.
+const QUIET: usize = 6;
 /// A bound for all of it, so that a step that is never done with is a failure.
 const LIMIT: Duration = Duration::from_secs(200);
 /// Within a minute everything is right again, without a hand.
@@ -65,7 +65,7 @@ impl Scene {
             stack.processes().tell(service, "CONTROL_DATABASE_URL", &url);
             links.push(proxy);
         }
-        let link = steps.of(Service::Provisioner, "orchestrator to provisioner");
+        let link = steps.of(Service::Orchestrator, "orchestrator to provisioner");
         let calls = Proxy::start(Protocol::Http2, link).await?;
         calls.leads_to(&[stack.processes().addresses(Service::Provisioner)?.public[0].address]);
         let url = format!("http://{}", calls.address());
@@ -99,6 +99,12 @@ impl Scene {
         let (mut known, mut quiet) = (0, 0);
         let all = async {
             while quiet < QUIET {
+                println!(
+                    "{:?}: {} lives, {} faults",
+                    started.elapsed(),
+                    lives.len(),
+                    steps.points().len()
+                );
                 ensure!(
                     started.elapsed() < LIMIT,
                     "there is no end of new steps: {:?}",
@@ -212,7 +218,7 @@ const HISTORY: [&str; 8] = [
 
 /// Some sessions change the catalogue entries of their slot, so that it is dropped.
 async fn spoil(database: &Database, number: usize, id: &str) -> Result<()> {
-    if number % 4 == 1 {
+    if number % 6 == 1 {
         let schema = format!("preview_{}", id.replace('-', ""));
         let _ = database.batch_execute(&format!("CREATE TABLE {schema}.extra ()")).await;
     }
@@ -232,8 +238,12 @@ async fn every_message_may_be_lost_and_every_answer() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_process_may_be_killed_before_and_after_each_commit() -> Result<()> {
     let mut scene = Scene::new(Fault::Kill).await?;
-    scene.stack.processes().start(|_| ()).await?;
     scene.steps.arm(true);
+    scene.stack.database().install().await?;
+    for service in [Service::Provisioner, Service::Orchestrator, Service::TenantApi(0)] {
+        scene.stack.processes().spawn(service)?;
+    }
+    scene.stack.processes().wait_ready(Service::TenantApi(0)).await?;
     let lives = scene.run().await?;
     scene.settles(&lives).await?;
     scene.met_all(&lives).await

@@ -33,7 +33,7 @@ pub async fn carry(client: TcpStream, server: TcpStream, judge: &dyn Judge) -> R
         cut = answers(&mut server_read, &mut client_write, &withheld) => cut?,
     };
     if judge.struck(&request(), cut) {
-        until_closed(&mut client_read).await;
+        until_closed(&mut client_read, &mut server_read).await;
     }
     Ok(())
 }

@@ -187,8 +187,15 @@ async fn opaque(mut client: TcpStream, mut server: TcpStream) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the other side is gone.
-async fn until_closed(read: &mut OwnedReadHalf) {
+/// Waits until one of the sides is gone.
+async fn until_closed(one: &mut OwnedReadHalf, other: &mut OwnedReadHalf) {
+    tokio::select! {
+        () = drain(one) => {}
+        () = drain(other) => {}
+    }
+}
+
+async fn drain(read: &mut OwnedReadHalf) {
     let mut waste = [0; 1024];
     while !matches!(read.read(&mut waste).await, Ok(0) | Err(_)) {}
 }

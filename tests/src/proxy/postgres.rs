@@ -39,7 +39,7 @@ pub async fn carry(client: TcpStream, server: TcpStream, judge: &dyn Judge) -> R
         step = answers(&mut server_read, &mut client_write, &ledger) => (step?, Cut::Answer),
     };
     if judge.struck(&step, cut) {
-        until_closed(&mut client_read).await;
+        until_closed(&mut client_read, &mut server_read).await;
     } else if cut == Cut::Request {
         let length = u32::try_from(TERMINATED.len() + 4)?;
         client_write
