@@ -4,6 +4,7 @@ mod bad_input;
 mod faults;
 mod hang_up;
 mod operations;
+mod previewctl;
 mod restart;
 mod story;
 mod studio;

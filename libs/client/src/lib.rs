@@ -31,12 +31,13 @@ use proto::v1::{
 };
 use service::{
     config::Secret,
-    grpc::{Caller, caller, channel},
+    grpc::{Caller, caller, channel_over},
 };
 use tonic::{service::interceptor::InterceptedService, transport::Channel};
 
 pub use call::{Deadline, Error, Refusal};
 pub use creation::Creation;
+pub use service::grpc::CallerTls as Tls;
 pub use session::{Failure, Pulse, Session};
 
 /// The control plane. Clones share one connection, which is made when it is first used.
@@ -61,8 +62,16 @@ impl Studio {
     /// # Errors
     /// When the address is none, or the secret cannot stand in a header.
     pub fn at(url: &str, secret: &str) -> anyhow::Result<Self> {
+        Self::over(&Tls::default(), url, secret)
+    }
+
+    /// The same, protected by TLS: `https://orchestrator:50051`.
+    ///
+    /// # Errors
+    /// The same, and when a certificate cannot be used.
+    pub fn over(tls: &Tls, url: &str, secret: &str) -> anyhow::Result<Self> {
         Ok(Self {
-            calls: SessionServiceClient::with_interceptor(channel(url)?, caller(&Secret::new(secret))?),
+            calls: SessionServiceClient::with_interceptor(channel_over(url, tls)?, caller(&Secret::new(secret))?),
             deadline: Deadline::default(),
         })
     }

@@ -14,6 +14,7 @@ pub mod v1 {
 }
 
 pub use convert::{instant, status_from, status_to, timestamp};
+pub use prost_types::Timestamp;
 
 /// All descriptors, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/livepreview.bin"));

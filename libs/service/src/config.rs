@@ -177,6 +177,26 @@ impl Reader {
         }
     }
 
+    /// What a file holds, checked by `check`, whose error says what it must be. It may be left out.
+    pub fn file<T>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        check: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Option<T> {
+        let path = self.raw(name, None, help, false)?;
+        let content = std::fs::read(path.trim())
+            .map_err(|error| format!("must be a file that can be read ({error})"))
+            .and_then(|bytes| check(&bytes));
+        content.map_err(|must| self.wrong(name, &path, &must)).ok()
+    }
+
+    /// Whether a setting has a value besides its default, right or wrong.
+    #[must_use]
+    pub fn is_given(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| !value.trim().is_empty())
+    }
+
     /// Free text that may be left out.
     pub fn optional(&mut self, name: &'static str, help: &'static str) -> Option<String> {
         self.raw(name, None, help, false)

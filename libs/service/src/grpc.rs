@@ -1,6 +1,7 @@
 //! What gRPC servers and clients share: the internal secret, the trace, and limits.
 
 mod server;
+mod tls;
 
 use std::{str::FromStr, time::Duration};
 
@@ -21,6 +22,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use crate::config::Secret;
 
 pub use server::{MOST_MESSAGE_BYTES, server, span};
+pub use tls::{CallerTls, ServerTls, authorities, private_key};
 
 /// The metadata that carries the secret between our processes.
 pub const SECRET_HEADER: &str = "x-internal-secret";
@@ -82,7 +84,16 @@ impl Interceptor for Caller {
 /// # Errors
 /// When the address is none.
 pub fn channel(url: &str) -> anyhow::Result<Channel> {
-    Ok(Endpoint::from_shared(url.to_owned())?
+    channel_over(url, &CallerTls::default())
+}
+
+/// The same, protected by TLS if it is configured.
+///
+/// # Errors
+/// When the address is none, or a certificate cannot be used.
+pub fn channel_over(url: &str, tls: &CallerTls) -> anyhow::Result<Channel> {
+    Ok(tls
+        .protect(Endpoint::from_shared(url.to_owned())?)?
         .connect_timeout(Duration::from_secs(2))
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(5))

@@ -232,12 +232,26 @@ impl Stack {
         Ok(self.processes.grpc_url()?.trim_start_matches("http://").to_owned())
     }
 
+    /// Where the orchestrator's gRPC services listen, as a URL.
+    ///
+    /// # Errors
+    /// Never: a stack has an orchestrator.
+    pub fn grpc_url(&self) -> Result<String> {
+        self.processes.grpc_url()
+    }
+
+    /// The internal secret of its processes.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        self.database.secrets().get("INTERNAL_API_SECRET")
+    }
+
     /// Adds the internal secret to calls: for `Client::with_interceptor`.
     ///
     /// # Errors
     /// When the secret cannot stand in a header.
     pub fn caller(&self) -> Result<Caller> {
-        caller(&Secret::new(self.database.secrets().get("INTERNAL_API_SECRET")))
+        caller(&Secret::new(self.secret()))
     }
 }
 

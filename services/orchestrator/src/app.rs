@@ -71,7 +71,7 @@ pub async fn start(
     lifecycle.spawn(changes.clone().listen(config.database.connection()?, lifecycle.clone()));
     let sessions = Sessions::new(Parts {
         store,
-        provisioner: Provisioner::at(&config.provisioner_url, &config.secret)?,
+        provisioner: Provisioner::at(&config.provisioner_url, &config.provisioner_tls, &config.secret)?,
         policy: config.policy,
         clock,
         secret: config.secret.clone(),
@@ -83,7 +83,11 @@ pub async fn start(
     let addresses = (http.local_addr()?, grpc.local_addr()?);
     let rest = api::rest::routes(sessions.clone(), config.rest.clone());
     service::http::serve(http, rest, lifecycle);
-    api::grpc::serve(grpc, sessions.clone(), config.rest, config.secret, lifecycle).await?;
+    let door = api::grpc::Opening {
+        secret: config.secret,
+        tls: config.tls,
+    };
+    api::grpc::serve(grpc, sessions.clone(), config.rest, door, lifecycle).await?;
     let (http, grpc) = addresses;
     tracing::info!(%http, %grpc, %admin, "the orchestrator is ready");
     Ok(Orchestrator {

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use domain::Currency;
 use service::{
     config::{Origins, Proxies, Reader, Secret},
+    grpc::{CallerTls, ServerTls},
     telemetry,
 };
 
@@ -24,6 +25,10 @@ pub struct Config {
     pub database: database::Config,
     /// The provisioner.
     pub provisioner_url: String,
+    /// What the gRPC services show and demand.
+    pub tls: ServerTls,
+    /// How the provisioner is called.
+    pub provisioner_tls: CallerTls,
     /// What callers of gRPC must know, and what the provisioner must hear.
     pub secret: Secret,
     /// How REST answers.
@@ -60,6 +65,11 @@ impl Config {
             telemetry.app_env,
             "Shared by our processes and the studio's backend; at least 32 bytes in production.",
         );
+        let provisioner_url = reader.url(
+            "PROVISIONER_URL",
+            "http://127.0.0.1:50052",
+            "The provisioner's gRPC address.",
+        );
         Self {
             http: reader.address(
                 "ORCHESTRATOR_HTTP_ADDR",
@@ -77,11 +87,9 @@ impl Config {
                 "Private port: /livez, /readyz, /metrics.",
             ),
             database: database::Config::read(reader),
-            provisioner_url: reader.url(
-                "PROVISIONER_URL",
-                "http://127.0.0.1:50052",
-                "The provisioner's gRPC address.",
-            ),
+            tls: ServerTls::read(reader),
+            provisioner_tls: CallerTls::read(reader, "PROVISIONER_URL", &provisioner_url),
+            provisioner_url,
             secret,
             rest: Rest::read(reader),
             policy: policy(reader),

@@ -19,7 +19,7 @@ use proto::v1::{
 };
 use service::{
     config::Secret,
-    grpc::{Caller, caller, channel},
+    grpc::{Caller, CallerTls, caller, channel_over},
 };
 use tonic::{Code, Request, Status, service::interceptor::InterceptedService, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -105,8 +105,8 @@ impl Provisioner {
     ///
     /// # Errors
     /// When the address or the secret cannot be used.
-    pub fn at(url: &str, secret: &Secret) -> anyhow::Result<Self> {
-        let channel = channel(url).with_context(|| format!("PROVISIONER_URL: {url}"))?;
+    pub fn at(url: &str, tls: &CallerTls, secret: &Secret) -> anyhow::Result<Self> {
+        let channel = channel_over(url, tls).with_context(|| format!("PROVISIONER_URL: {url}"))?;
         Ok(Self {
             calls: ProvisionerServiceClient::with_interceptor(channel.clone(), caller(secret)?)
                 .max_decoding_message_size(32 * 1024 * 1024),

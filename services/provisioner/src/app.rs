@@ -52,7 +52,7 @@ pub async fn start(config: &Config, registry: Registry, lifecycle: &Lifecycle) -
 
     let slots = open(&database, config, lifecycle).await?;
     slots.start();
-    api::serve(listener, slots.clone(), config.secret.clone(), lifecycle).await?;
+    api::serve(listener, slots.clone(), config, lifecycle).await?;
     tracing::info!(%grpc, %admin, "serving");
     Ok(Running { grpc, admin, slots })
 }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use service::{
     config::{Reader, Secret},
+    grpc::ServerTls,
     telemetry,
 };
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub pool: Pool,
     /// The secret between our processes.
     pub secret: Secret,
+    /// What the gRPC interface shows and demands.
+    pub tls: ServerTls,
     /// How long a shutdown waits for what is under way.
     pub grace: Duration,
     /// Logs, traces, metrics.
@@ -68,6 +71,7 @@ impl Config {
                 telemetry.app_env,
                 "The secret between our processes, in the metadata x-internal-secret.",
             ),
+            tls: ServerTls::read(reader),
             grace: Duration::from_secs(reader.number(
                 "SHUTDOWN_GRACE_SECONDS",
                 20,

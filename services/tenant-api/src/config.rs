@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use service::{
     config::{Origins, Reader, Secret},
+    grpc::CallerTls,
     telemetry,
 };
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub canary: u64,
     /// The control plane.
     pub orchestrator: String,
+    /// How it is called.
+    pub orchestrator_tls: CallerTls,
     /// Shared by our processes.
     pub internal_secret: Secret,
     /// Signs access tokens.
@@ -64,6 +67,11 @@ impl Config {
     pub fn read(reader: &mut Reader) -> Self {
         let telemetry = telemetry::Config::read(reader);
         let app_env = telemetry.app_env;
+        let orchestrator = reader.url(
+            "ORCHESTRATOR_URL",
+            "http://127.0.0.1:50051",
+            "gRPC address of the orchestrator.",
+        );
         let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             telemetry,
@@ -89,11 +97,8 @@ impl Config {
                 0..=1_000_000,
                 "One request in so many compares the identity of the slot it reads; 0 compares none.",
             ),
-            orchestrator: reader.url(
-                "ORCHESTRATOR_URL",
-                "http://127.0.0.1:50051",
-                "gRPC address of the orchestrator.",
-            ),
+            orchestrator_tls: CallerTls::read(reader, "ORCHESTRATOR_URL", &orchestrator),
+            orchestrator,
             internal_secret: reader.secret(
                 "INTERNAL_API_SECRET",
                 app_env,

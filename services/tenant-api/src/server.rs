@@ -34,7 +34,7 @@ pub struct Server {
 /// When an address cannot be listened on, or a setting cannot be used.
 pub async fn start(config: &Config, telemetry: &Telemetry, lifecycle: &Lifecycle) -> anyhow::Result<Server> {
     let clock = Clock::system();
-    let client = directory::connect(&config.orchestrator, &config.internal_secret)?;
+    let client = directory::connect(&config.orchestrator, &config.orchestrator_tls, &config.internal_secret)?;
     let directory = Directory::new(client.clone(), config.tenant_cache, clock.clone());
     let app = App::build(config, directory.clone(), lifecycle, clock)?;
     let router = app.router(config)?;

@@ -13,7 +13,7 @@ const ALL: [(&str, &str); 5] = [
     ("INTERNAL_API_SECRET", ""),
     ("SHUTDOWN_GRACE_SECONDS", "20"),
 ];
-const ORCHESTRATOR: [(&str, &str); 18] = [
+const ORCHESTRATOR: [(&str, &str); 24] = [
     ("ORCHESTRATOR_HTTP_ADDR", "0.0.0.0:3001"),
     ("ORCHESTRATOR_GRPC_ADDR", "0.0.0.0:50051"),
     ("ORCHESTRATOR_ADMIN_ADDR", "0.0.0.0:9101"),
@@ -32,15 +32,24 @@ const ORCHESTRATOR: [(&str, &str); 18] = [
     ("SCHEMA_IDLE_TIMEOUT_MIN", "30"),
     ("DEFAULT_CURRENCY", "USD"),
     ("RECONCILE_INTERVAL_SECONDS", "30"),
+    ("GRPC_TLS_CERT_FILE", ""),
+    ("GRPC_TLS_KEY_FILE", ""),
+    ("GRPC_TLS_CLIENT_CA_FILE", ""),
+    ("GRPC_CALLER_CA_FILE", ""),
+    ("GRPC_CALLER_CERT_FILE", ""),
+    ("GRPC_CALLER_KEY_FILE", ""),
 ];
-const PROVISIONER: [(&str, &str); 5] = [
+const PROVISIONER: [(&str, &str); 8] = [
     ("PROVISIONER_GRPC_ADDR", "0.0.0.0:50052"),
     ("PROVISIONER_ADMIN_ADDR", "0.0.0.0:9102"),
     ("DATABASE_URL", ""),
     ("POOL_TARGET", "8"),
     ("RECONCILE_INTERVAL_SECONDS", "30"),
+    ("GRPC_TLS_CERT_FILE", ""),
+    ("GRPC_TLS_KEY_FILE", ""),
+    ("GRPC_TLS_CLIENT_CA_FILE", ""),
 ];
-const TENANT_API: [(&str, &str); 12] = [
+const TENANT_API: [(&str, &str); 15] = [
     ("TENANT_API_HTTP_ADDR", "0.0.0.0:3003"),
     ("TENANT_API_ADMIN_ADDR", "0.0.0.0:9103"),
     ("DATABASE_URL", ""),
@@ -53,6 +62,9 @@ const TENANT_API: [(&str, &str); 12] = [
     ("MAX_FILE_SIZE_BYTES", "1048576"),
     ("SESSION_REQUESTS_PER_MINUTE", "1200"),
     ("AUTH_WRITES_PER_MINUTE", "60"),
+    ("GRPC_CALLER_CA_FILE", ""),
+    ("GRPC_CALLER_CERT_FILE", ""),
+    ("GRPC_CALLER_KEY_FILE", ""),
 ];
 
 fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Output> {
@@ -115,6 +127,10 @@ fn all_mistakes_are_told_at_once_with_the_variable_and_what_it_must_be() -> Resu
                 ("CORS_ORIGIN", "not an origin"),
                 ("TRUSTED_PROXIES", "10.0.0.0/99"),
                 ("LOG_FORMAT", "xml"),
+                ("GRPC_TLS_CERT_FILE", "/nowhere/server.pem"),
+                ("GRPC_TLS_KEY_FILE", "/dev/null"),
+                ("GRPC_CALLER_CA_FILE", "/dev/null"),
+                ("PROVISIONER_URL", "http://127.0.0.1:50052"),
             ],
         ),
         (

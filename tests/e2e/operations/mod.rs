@@ -5,4 +5,5 @@ mod configuration;
 mod logs;
 mod probes;
 mod shutdown;
+mod tls;
 mod traces;

@@ -9,14 +9,14 @@ use proto::v1::{
     self,
     provisioner_service_server::{ProvisionerService, ProvisionerServiceServer},
 };
-use service::{config::Secret, grpc, lifecycle::Lifecycle};
+use service::{grpc, lifecycle::Lifecycle};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 use tracing::Span;
 
 use crate::{
-    config::LARGEST_TARGET,
+    config::{Config, LARGEST_TARGET},
     slot::{
         Order, Renewal, Slots,
         store::{Levels, Selection, Slot, State},
@@ -33,11 +33,11 @@ pub struct Provisioner(Arc<Slots>);
 /// Serves until the process stops, then lets calls that are under way end.
 ///
 /// # Errors
-/// When the reflection service cannot be built.
+/// When the reflection service cannot be built, or the certificates cannot be used.
 pub async fn serve(
     listener: TcpListener,
     slots: Arc<Slots>,
-    secret: Secret,
+    config: &Config,
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -48,14 +48,16 @@ pub async fn serve(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let service = ProvisionerServiceServer::new(Provisioner(slots)).max_decoding_message_size(LARGEST_REQUEST);
-    let server = grpc::server()
+    let server = config
+        .tls
+        .protect(grpc::server())?
         .trace_fn(grpc::span)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(tonic::service::interceptor::InterceptedService::new(
             service,
-            grpc::guard(secret),
+            grpc::guard(config.secret.clone()),
         ))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), lifecycle.clone().stopping());
     lifecycle.spawn(async move {

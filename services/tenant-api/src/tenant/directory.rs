@@ -19,7 +19,11 @@ use proto::v1::{
     ResolveTenantRequest, Tenant as Wire, WatchInvalidationsRequest, resolve_tenant_request::By,
     tenant_directory_client::TenantDirectoryClient,
 };
-use service::{config::Secret, grpc::Caller, lifecycle::Lifecycle};
+use service::{
+    config::Secret,
+    grpc::{Caller, CallerTls},
+    lifecycle::Lifecycle,
+};
 use tonic::{Code, Request, Status, service::interceptor::InterceptedService, transport::Channel};
 
 use super::{
@@ -76,9 +80,9 @@ impl Expiry<TokenHash, Lookup> for Life {
 ///
 /// # Errors
 /// When address or secret cannot be used.
-pub fn connect(url: &str, secret: &Secret) -> anyhow::Result<Client> {
+pub fn connect(url: &str, tls: &CallerTls, secret: &Secret) -> anyhow::Result<Client> {
     Ok(TenantDirectoryClient::with_interceptor(
-        service::grpc::channel(url)?,
+        service::grpc::channel_over(url, tls)?,
         service::grpc::caller(secret)?,
     ))
 }

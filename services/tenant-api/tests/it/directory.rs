@@ -9,7 +9,7 @@ use domain::{Clock, ManualClock, SessionId, SessionToken, TokenHash};
 use fault::codes;
 use futures::future::join_all;
 use proto::v1::{SessionStatus, Tenant as Wire, tenant_directory_server::TenantDirectoryServer};
-use service::{config::Secret, lifecycle::Lifecycle};
+use service::{config::Secret, grpc::CallerTls, lifecycle::Lifecycle};
 use tenant_api::tenant::{
     Lookup,
     directory::{self, Directory},
@@ -41,6 +41,7 @@ impl Scene {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let client = directory::connect(
             &format!("http://{}", listener.local_addr()?),
+            &CallerTls::default(),
             &Secret::new("a secret of at least thirty-two bytes"),
         )?;
         let serve = tonic::transport::Server::builder()

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use devstack::checkout::Checkout;
+use devstack::checkout::{Checkout, built};
 use devstack::environment::variable;
 use devstack::postgres::{Cluster, server};
 use devstack::process::{Process, Watchdog};
@@ -114,10 +114,12 @@ impl Running {
 
     async fn describe(&self, checkout: &Checkout) -> Result<String> {
         let session = first_session::describe(checkout, &self.stack).await?;
+        let previewctl = operators(checkout, &self.stack.grpc_url()?)?;
         let gateway = self.stack.url(Service::Orchestrator)?;
         let tenant = self.stack.url(Service::TenantApi(0))?;
         Ok(format!(
-            "Sessions (REST)  {gateway}/api/preview/sessions\nSessions (gRPC)  {}\nPreview API      {tenant}/api/v1\n\n{session}",
+            "Sessions (REST)  {gateway}/api/preview/sessions\nSessions (gRPC)  {}\nPreview API      {tenant}/api/v1\n\
+             Operators        {previewctl}\n\n{session}",
             self.stack.grpc_url()?
         ))
     }
@@ -131,6 +133,20 @@ impl Running {
             self.stack.require_alive()?;
         }
     }
+}
+
+/// The command that shows operators what runs.
+fn operators(checkout: &Checkout, grpc: &str) -> Result<String> {
+    /// Where the tool looks by itself.
+    const USUAL: &str = "http://127.0.0.1:50051";
+    let program = built("previewctl")?;
+    let program = program.strip_prefix(checkout.root()).unwrap_or(&program).display();
+    let address = if grpc == USUAL {
+        String::new()
+    } else {
+        format!(" --address {grpc}")
+    };
+    Ok(format!("{program} --secret-file .devstack/secrets{address} stats"))
 }
 
 /// This process, the first in the record.

@@ -260,10 +260,19 @@ impl Stack {
     /// # Errors
     /// As for [`Stack::addresses`].
     pub fn grpc_url(&self) -> Result<String> {
-        Ok(format!(
-            "http://{}",
-            self.addresses(Service::Orchestrator)?.public[1].address
-        ))
+        let address = self.addresses(Service::Orchestrator)?.public[1].address;
+        Ok(format!("{}://{address}", self.grpc_scheme()))
+    }
+
+    /// What gRPC is spoken over: TLS when the services are given a certificate.
+    fn grpc_scheme(&self) -> &'static str {
+        const CERTIFICATE: &str = "GRPC_TLS_CERT_FILE";
+        let told = self.options.environment.iter().any(|(name, _)| name == CERTIFICATE);
+        if told || self.options.inherit && environment::variable(CERTIFICATE).is_some() {
+            "https"
+        } else {
+            "http"
+        }
     }
 
     /// How many replicas of the tenant-api it has.
@@ -303,7 +312,8 @@ impl Stack {
             Service::Provisioner | Service::SecondProvisioner => {}
             Service::Orchestrator | Service::SecondOrchestrator => {
                 tell("CONTROL_DATABASE_URL", database.url_as(service.login())?.as_str());
-                tell("PROVISIONER_URL", &self.url(Service::Provisioner)?);
+                let provisioner = self.addresses(Service::Provisioner)?.public[0].address;
+                tell("PROVISIONER_URL", &format!("{}://{provisioner}", self.grpc_scheme()));
             }
             Service::TenantApi(_) => {
                 tell("ORCHESTRATOR_URL", &self.grpc_url()?);

@@ -14,7 +14,7 @@ use proto::v1::{
 };
 use service::{
     config::Secret,
-    grpc::{MOST_MESSAGE_BYTES, guard, server, span},
+    grpc::{MOST_MESSAGE_BYTES, ServerTls, guard, server, span},
     lifecycle::Lifecycle,
 };
 use tokio::net::TcpListener;
@@ -30,15 +30,23 @@ struct Door {
     config: Arc<config::Rest>,
 }
 
+/// Who may come in.
+pub struct Opening {
+    /// What callers must know.
+    pub secret: Secret,
+    /// What is shown to callers and demanded of them.
+    pub tls: ServerTls,
+}
+
 /// Serves everything on `listener` until the process stops.
 ///
 /// # Errors
-/// When the descriptors cannot be read.
+/// When the descriptors or the certificates cannot be read.
 pub async fn serve(
     listener: TcpListener,
     sessions: Sessions,
     config: config::Rest,
-    secret: Secret,
+    Opening { secret, tls }: Opening,
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<()> {
     let door = Door {
@@ -57,7 +65,8 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let stopping = lifecycle.clone().stopping();
-    let server = server()
+    let server = tls
+        .protect(server())?
         .trace_fn(span)
         .add_service(health_service)
         .add_service(reflection)

@@ -90,7 +90,7 @@ impl Builder {
         }
         let config = read(Reader::over(settings), Config::read)?;
         let lifecycle = Lifecycle::new();
-        let client = real::connect(&config.orchestrator, &config.internal_secret)?;
+        let client = real::connect(&config.orchestrator, &config.orchestrator_tls, &config.internal_secret)?;
         let directory = Directory::new(client, config.tenant_cache, clock.clone());
         let follower = directory.clone();
         let following = lifecycle.clone();

@@ -1,0 +1,3 @@
+//! What services share, seen from outside.
+
+mod tls;

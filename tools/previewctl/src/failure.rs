@@ -1,0 +1,161 @@
+//! Why a command did not do it: one sentence, and an exit code that scripts can tell apart.
+
+use std::{error::Error, fmt, io, process::ExitCode};
+
+use fault::Fault;
+use tonic::{Code, Status};
+
+/// What the exit code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Something else went wrong.
+    Failed = 1,
+    /// The command was called wrongly.
+    Usage = 2,
+    /// There is no such session or slot.
+    NotFound = 3,
+    /// The control plane, or a part of it, cannot be reached: trying again later makes sense.
+    Unavailable = 4,
+    /// The secret or the certificate was not accepted.
+    Refused = 5,
+    /// The session or the slot is not in a state that allows it.
+    State = 6,
+}
+
+/// A failure.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    message: String,
+}
+
+impl Failure {
+    /// A failure of that kind.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// What a call answered, which went to `address`.
+    pub fn of(status: &Status, address: &str) -> Self {
+        let (reason, wait) = Fault::reason(status);
+        let Some(reason) = reason else {
+            return Self::of_transport(status, address);
+        };
+        let kind = match status.code() {
+            Code::InvalidArgument | Code::OutOfRange => Kind::Usage,
+            Code::NotFound => Kind::NotFound,
+            Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Kind::Unavailable,
+            Code::Unauthenticated | Code::PermissionDenied => Kind::Refused,
+            Code::FailedPrecondition | Code::Aborted | Code::AlreadyExists => Kind::State,
+            _ => Kind::Failed,
+        };
+        let wait = wait
+            .map(|seconds| format!(" Try again in {seconds} s."))
+            .unwrap_or_default();
+        Self::new(kind, format!("{}{wait} ({reason})", status.message()))
+    }
+
+    /// The call came to nothing before the control plane could answer.
+    fn of_transport(status: &Status, address: &str) -> Self {
+        let cause = root(status);
+        if cause.contains("certificate") || cause.contains("CertificateRequired") {
+            return Self::new(
+                Kind::Refused,
+                format!("{address} and previewctl do not trust each other: {cause}"),
+            );
+        }
+        match status.code() {
+            Code::DeadlineExceeded | Code::Cancelled => {
+                Self::new(Kind::Unavailable, format!("{address} gave no answer in time"))
+            }
+            Code::Unimplemented => Self::new(
+                Kind::Failed,
+                format!("{address} does not know this call: it is another service, or another version"),
+            ),
+            Code::Unavailable | Code::Unknown | Code::Internal => {
+                Self::new(Kind::Unavailable, format!("{address} cannot be reached: {cause}"))
+            }
+            code => Self::new(Kind::Failed, format!("{address} answered {code:?}: {cause}")),
+        }
+    }
+
+    /// Whether trying again later makes sense.
+    pub fn is_passing(&self) -> bool {
+        self.kind == Kind::Unavailable
+    }
+
+    /// Tells the user and gives the process its exit code. Who closed our output wants to hear nothing more.
+    pub fn report(self) -> ExitCode {
+        if self.message.is_empty() {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("previewctl: {self}");
+        ExitCode::from(self.kind as u8)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Kind::Failed, ""),
+            _ => Self::new(Kind::Failed, format!("the output cannot be written: {error}")),
+        }
+    }
+}
+
+/// The innermost cause.
+fn root(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut source = status.source();
+    while let Some(error) = source {
+        text = error.to_string();
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fault::codes;
+
+    #[test]
+    fn refusals_have_exit_codes_and_say_what_to_wait_for() {
+        let cases = [
+            (
+                Fault::new(codes::SESSION_NOT_FOUND, "There is no such session."),
+                Kind::NotFound,
+            ),
+            (Fault::field("target", "must be 0 to 500"), Kind::Usage),
+            (Fault::unavailable(2, "away"), Kind::Unavailable),
+            (Fault::new(codes::UNAUTHORIZED, "no"), Kind::Refused),
+            (Fault::new(codes::INVALID_STATE, "no"), Kind::State),
+            (Fault::internal("secret"), Kind::Failed),
+        ];
+        for (fault, kind) in cases {
+            let waits = fault.wait();
+            let failure = Failure::of(&Status::from(fault), "http://h");
+            assert_eq!(failure.kind, kind, "{failure}");
+            assert_eq!(
+                failure.message.contains("Try again in 2 s."),
+                waits.is_some(),
+                "{failure}"
+            );
+            assert!(!failure.message.contains("secret"));
+        }
+        let silent = Failure::of(&Status::cancelled("Timeout expired"), "http://h");
+        assert_eq!(
+            (silent.kind, silent.message.as_str()),
+            (Kind::Unavailable, "http://h gave no answer in time")
+        );
+    }
+}
