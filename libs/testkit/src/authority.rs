@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// Who signs certificates. Files are thrown away with it.
 pub struct Authority {
@@ -28,12 +28,14 @@ impl Authority {
     /// # Errors
     /// When its folder cannot be made.
     pub fn create() -> Result<Self> {
+        let mut random = [0u8; 8];
+        getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+        let name = format!("livepreview-authority-{}", hex::encode(random));
+        let folder = std::env::temp_dir().join(&name);
         let mut parameters = CertificateParams::new(Vec::new())?;
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate()?)?;
-        let mut name = [0u8; 8];
-        getrandom::fill(&mut name).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-        let folder = std::env::temp_dir().join(format!("livepreview-certificates-{}", hex::encode(name)));
         fs::create_dir(&folder)?;
         let authority = Self { issuer, folder };
         authority.write("authority.pem", &authority.issuer.pem())?;

@@ -46,14 +46,17 @@ async fn under_mutual_tls_processes_trust_each_other_and_nobody_else() -> Result
         String::from_utf8_lossy(&output.stdout).contains("1 of 50 sessions"),
         "{output:?}"
     );
-    for (ca, own) in [
-        (ca.clone(), None),
-        (ca, Some(strange.sign(&["caller"])?)),
-        (strange.file()?, Some(caller)),
-    ] {
+    // The server may hang up before it has said why.
+    for own in [None, Some(strange.sign(&["caller"])?)] {
         let refused = stats(&stack, &ca, own.as_ref())?;
-        assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            matches!(refused.status.code(), Some(4 | 5)) && told.contains("cert"),
+            "{refused:?}"
+        );
     }
+    let refused = stats(&stack, &strange.file()?, Some(&caller))?;
+    assert_eq!(refused.status.code(), Some(5), "{refused:?}");
     let plain = Command::new(built("previewctl")?)
         .env_clear()
         .env("INTERNAL_API_SECRET", stack.secret())

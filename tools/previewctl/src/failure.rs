@@ -5,6 +5,9 @@ use std::{error::Error, fmt, io, process::ExitCode};
 use fault::Fault;
 use tonic::{Code, Status};
 
+/// How tonic says that a deadline is over.
+const EXPIRED: &str = "Timeout expired";
+
 /// What the exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -61,25 +64,33 @@ impl Failure {
     /// The call came to nothing before the control plane could answer.
     fn of_transport(status: &Status, address: &str) -> Self {
         let cause = root(status);
-        if cause.contains("certificate") || cause.contains("CertificateRequired") {
-            return Self::new(
-                Kind::Refused,
-                format!("{address} and previewctl do not trust each other: {cause}"),
-            );
+        if cause.to_lowercase().contains("certificate") {
+            let message = format!("{address} and previewctl do not trust each other: {cause}");
+            return Self::new(Kind::Refused, message);
         }
         match status.code() {
-            Code::DeadlineExceeded | Code::Cancelled => {
-                Self::new(Kind::Unavailable, format!("{address} gave no answer in time"))
-            }
+            Code::Cancelled if cause == EXPIRED => Self::silent(address),
+            Code::DeadlineExceeded => Self::silent(address),
             Code::Unimplemented => Self::new(
                 Kind::Failed,
                 format!("{address} does not know this call: it is another service, or another version"),
             ),
-            Code::Unavailable | Code::Unknown | Code::Internal => {
-                Self::new(Kind::Unavailable, format!("{address} cannot be reached: {cause}"))
+            Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled => {
+                // Over TLS a server may hang up before it could say that it wants another certificate.
+                let may_want_another = address.starts_with("https://") && !cause.contains("refused");
+                let hint = if may_want_another {
+                    "; does it accept your --cert-file?"
+                } else {
+                    ""
+                };
+                Self::new(Kind::Unavailable, format!("{address} cannot be reached: {cause}{hint}"))
             }
             code => Self::new(Kind::Failed, format!("{address} answered {code:?}: {cause}")),
         }
+    }
+
+    fn silent(address: &str) -> Self {
+        Self::new(Kind::Unavailable, format!("{address} gave no answer in time"))
     }
 
     /// Whether trying again later makes sense.

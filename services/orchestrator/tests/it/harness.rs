@@ -141,6 +141,12 @@ impl World {
         Ok(row.get(0))
     }
 
+    /// How many sessions there are.
+    pub async fn count_all(&self) -> Result<i64> {
+        let sql = "SELECT count(*) FROM control.sessions";
+        Ok(self.database.connect().await?.query_one(sql, &[]).await?.get(0))
+    }
+
     /// How many sessions are in a state.
     pub async fn count(&self, status: &str) -> Result<i64> {
         let sql = "SELECT count(*) FROM control.sessions WHERE status = $1";

@@ -1,5 +1,6 @@
 //! The orchestrator against a real PostgreSQL and a provisioner that tests direct.
 
+mod bad_input;
 mod fake;
 mod grpc;
 mod harness;

@@ -120,6 +120,28 @@ async fn a_hundred_first_requests_ask_once() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_the_wrong_form_is_asked_for_never() -> Result<()> {
+    let app = App::start(&[]).await?;
+    let asked = app.control_plane().resolved();
+    let long = "a".repeat(129);
+    for malformed in [
+        "",
+        "short",
+        "with_underscores_and_more",
+        "with spaces in it, twenty",
+        long.as_str(),
+    ] {
+        let refused = app.bare().session(malformed).get("/api/v1/config").await?;
+        refused.error(401, "SESSION_REQUIRED");
+    }
+    assert_eq!(app.control_plane().resolved(), asked);
+    let unknown = app.bare().session("0123456789abcdefghijklmnopqrstuv");
+    unknown.get("/api/v1/config").await?.error(404, "SESSION_NOT_FOUND");
+    assert_eq!(app.control_plane().resolved(), asked + 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_token_is_asked_for_once_until_the_answer_ages() -> Result<()> {
     let token = SessionToken::random()?.hash();
     let scene = Scene::new(LONG).await?;

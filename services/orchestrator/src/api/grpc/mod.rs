@@ -60,16 +60,18 @@ pub async fn serve(
     health.set_serving::<SessionServiceServer<Door>>().await;
     health.set_serving::<TenantDirectoryServer<Door>>().await;
     health.set_serving::<OperatorServiceServer<Door>>().await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let stopping = lifecycle.clone().stopping();
     let server = tls
         .protect(server())?
         .trace_fn(span)
         .add_service(health_service)
-        .add_service(reflection)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
         .add_service(InterceptedService::new(studio, guard(secret.clone())))
         .add_service(InterceptedService::new(operators, guard(secret.clone())))
         .add_service(InterceptedService::new(directory, guard(secret)))

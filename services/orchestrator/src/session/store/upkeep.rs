@@ -81,7 +81,8 @@ impl Store {
             .collect())
     }
 
-    /// Takes up to `most` sessions into hand whose preparation nobody has touched since `before`.
+    /// Takes up to `most` sessions into hand whose preparation nobody has touched since `before`. What was touched as
+    /// far in the future was touched by a clock that was ahead.
     ///
     /// # Errors
     /// When the database is away.
@@ -95,7 +96,7 @@ impl Store {
             "UPDATE control.sessions SET worked_at = $1 WHERE id IN (
                  SELECT id FROM control.sessions
                  WHERE status IN ('PENDING', 'PROVISIONING') AND NOT deferred AND expires_at > $1
-                     AND (worked_at IS NULL OR worked_at <= $2)
+                     AND (worked_at IS NULL OR worked_at NOT BETWEEN $2 AND $1 + ($1 - $2))
                  ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
              ) RETURNING {COLUMNS}"
         );
