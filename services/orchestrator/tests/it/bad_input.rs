@@ -7,8 +7,8 @@ use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use fault::Fault;
 use proto::v1::{
-    CreateSessionRequest, GetSessionRequest, ReportActivityRequest, ResolveTenantRequest, SessionRef, StatsRequest,
-    resolve_tenant_request, session_ref::By,
+    Activity, CreateSessionRequest, DropSessionRequest, GetSessionRequest, ReportActivityRequest, ResolveTenantRequest,
+    SessionRef, StatsRequest, resolve_tenant_request, session_ref::By,
 };
 use serde_json::json;
 use tonic::{Code, Request};
@@ -130,16 +130,16 @@ async fn messages_over_the_limit_are_refused_by_every_service() -> Result<()> {
         .resolve_tenant(resolve(&large))
         .await
         .expect_err("300 kB");
-    let operators = replica.operators()?.drop_session(proto::v1::DropSessionRequest {
+    let drop = DropSessionRequest {
         session_id: large,
         reason: String::new(),
-    });
-    let operators = operators.await.expect_err("300 kB");
+    };
+    let operators = replica.operators()?.drop_session(drop).await.expect_err("300 kB");
     for refused in [studio, directory, operators] {
         assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
     }
     let many = ReportActivityRequest {
-        activities: vec![proto::v1::Activity::default(); 1_001],
+        activities: vec![Activity::default(); 1_001],
     };
     let refused = replica.directory()?.report_activity(many).await.expect_err("too many");
     assert_eq!(refused.code(), Code::InvalidArgument);

@@ -43,6 +43,9 @@ pub struct Seen {
     pub at: DateTime<Utc>,
 }
 
+/// Before `$2`, or as far behind the present `$1`: then the clock that told it was ahead.
+const LONG_AGO: &str = "NOT BETWEEN $2 AND $1::timestamptz + ($1::timestamptz - $2::timestamptz)";
+
 impl Store {
     /// Ends up to `most` sessions that expired, or that saw no traffic since `now - idle`. What another replica has
     /// in hand is passed over.
@@ -81,8 +84,7 @@ impl Store {
             .collect())
     }
 
-    /// Takes up to `most` sessions into hand whose preparation nobody has touched since `before`. What was touched as
-    /// far in the future was touched by a clock that was ahead.
+    /// Takes up to `most` sessions into hand whose preparation nobody has touched since `before`.
     ///
     /// # Errors
     /// When the database is away.
@@ -96,7 +98,7 @@ impl Store {
             "UPDATE control.sessions SET worked_at = $1 WHERE id IN (
                  SELECT id FROM control.sessions
                  WHERE status IN ('PENDING', 'PROVISIONING') AND NOT deferred AND expires_at > $1
-                     AND (worked_at IS NULL OR worked_at NOT BETWEEN $2 AND $1 + ($1 - $2))
+                     AND (worked_at IS NULL OR worked_at {LONG_AGO})
                  ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
              ) RETURNING {COLUMNS}"
         );
@@ -116,7 +118,7 @@ impl Store {
         let sql = format!(
             "UPDATE control.sessions SET worked_at = $1 WHERE id IN (
                  SELECT id FROM control.sessions
-                 WHERE status = 'READY' AND restarting_since <= $2 AND (worked_at IS NULL OR worked_at <= $2)
+                 WHERE status = 'READY' AND restarting_since {LONG_AGO} AND (worked_at IS NULL OR worked_at {LONG_AGO})
                  ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
              ) RETURNING {COLUMNS}"
         );
