@@ -33,10 +33,13 @@ const CLOSE: Duration = Duration::from_secs(1);
 /// visitor meets a few dozen.
 const STATEMENTS: usize = 512;
 /// How often a statement may stand in that cache.
-const VARIANTS: usize = 8;
+const VARIANTS: usize = 4 * LANES;
 
-/// How long a request waits for one of its own lanes before it takes any.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// Lanes of a slot: its own and the next ones.
+const LANES: usize = 3;
+/// How long a request waits for its own lane before it takes any. Under load all lanes have a queue, and the place in
+/// one's own is worth more than the front of another; this is for the rare neighbour whose statement takes long.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The pool that all sessions share, in lanes of one connection. A session keeps to the lanes next to its own, so that a
 /// connection meets few of them: PostgreSQL plans a statement anew whenever it runs for another session than before
@@ -107,17 +110,17 @@ impl TenantPool {
         &self.canary
     }
 
-    /// Which of a statement's variants a slot uses: slots that share a lane have different ones, so that each keeps its
+    /// Which of a statement's variants a slot uses: slots that share lanes have different ones, so that each keeps its
     /// plans there.
     pub(super) fn variant(&self, slot: usize) -> usize {
-        slot / self.lanes.len() % VARIANTS
+        (slot / self.lanes.len() * LANES + slot % LANES) % VARIANTS
     }
 
-    /// A connection for a slot: its own lane's, a neighbour's, and when those are taken for long any.
+    /// A connection for a slot: that of the first free one of its lanes; when none is free for long, any.
     pub(super) async fn acquire(&self, slot: usize) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         let all = self.lanes.len();
         let own = |step: usize| &self.lanes[(slot + step) % all];
-        for lane in (0..(all / 4).clamp(2, 8).min(all)).map(own) {
+        for lane in (0..LANES.min(all)).map(own) {
             if let Some(connection) = lane.try_acquire() {
                 return Ok(connection);
             }
