@@ -24,8 +24,50 @@ pub struct Contract {
     #[serde(default)]
     pub shapes: BTreeMap<String, Vec<Field>>,
     pub settings: Vec<Field>,
+    #[serde(default)]
+    pub search: Vec<Searched>,
     pub resources: Vec<Resource>,
     pub seed: Seed,
+    pub dashboard: Option<Dashboard>,
+}
+
+/// A resource that the search finds rows in.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "named as in the files")]
+pub struct Searched {
+    pub resource: String,
+    pub title: String,
+    pub path: String,
+}
+
+/// A module's block on the admin's page.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "named as in the files")]
+pub struct Dashboard {
+    pub figures: Vec<Figure>,
+    pub chart: Chart,
+}
+
+/// A number of a dashboard.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "named as in the files")]
+pub struct Figure {
+    pub key: String,
+    pub label: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// A chart of a dashboard.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "named as in the files")]
+pub struct Chart {
+    pub key: String,
+    pub label: String,
+    pub kind: String,
+    #[serde(rename = "type")]
+    pub values: String,
+    pub points: usize,
 }
 
 /// A module's part of the menu.

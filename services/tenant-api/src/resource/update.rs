@@ -23,7 +23,7 @@ pub async fn update<R: Resource>(call: Call) -> Result<Answer> {
     let mut values = call.body().clone();
     check_version::<R>(&before, values.shift_remove("version").as_ref())?;
     if values.is_empty() {
-        return present::one::<R>(&call, before).await.map(Answer::data);
+        return answer::<R>(&call, &before, before.clone()).await;
     }
     let mut change = Change {
         before: Some(&before),

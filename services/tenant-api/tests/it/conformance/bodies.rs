@@ -112,6 +112,8 @@ async fn ask(question: &mut Question<'_>, report: &mut Report) -> Result<()> {
         question.clear(&name, &reply, report).await?;
     } else if !question.endpoint.parameters().is_empty() {
         report.refusal(&name, &reply, 404, "NOT_FOUND");
+    } else if reply.status().is_success() {
+        acted(question, &reply, report);
     }
     for field in question.endpoint.body().to_vec() {
         Box::pin(ask_field(question, &field, &[], report)).await?;
@@ -121,6 +123,23 @@ async fn ask(question: &mut Question<'_>, report: &mut Report) -> Result<()> {
         by_server(question, report).await?;
     }
     Ok(())
+}
+
+/// What an action answers with.
+fn acted(question: &Question<'_>, reply: &Reply, report: &mut Report) {
+    let (name, endpoint) = (question.endpoint.name(), question.endpoint);
+    report.status(&name, reply, endpoint.status);
+    let reader = if endpoint.is_for(&["public"]) {
+        Reader::Visitor
+    } else {
+        Reader::Staff
+    };
+    let misfit = rows::answer(question.book, endpoint, reader, &reply.answer.json()["data"]);
+    report.expect(misfit.is_none(), || format!("{name}: {}", misfit.unwrap_or_default()));
+    let place = reply.header("location").to_owned();
+    report.expect(endpoint.status != 201 || place.starts_with("/api/v1/"), || {
+        format!("{name}: Location is {place:?}")
+    });
 }
 
 /// What was left out has its default, or is null.

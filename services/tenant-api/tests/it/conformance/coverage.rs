@@ -45,6 +45,18 @@ async fn every_route_of_the_contract_is_served_and_no_other() -> Result<()> {
         "not served: {missing:#?}\nnot in the contract: {unknown:#?}"
     );
     assert!(promised.len() > 140, "{}", promised.len());
+    let keyed: BTreeSet<String> = book
+        .resources()
+        .flat_map(|(contract, resource)| {
+            let keyed = resource.actions.iter().filter(|action| action.idempotent);
+            keyed.map(|action| format!("{}.{}.{}", contract.module, resource.name, action.name))
+        })
+        .collect();
+    let routes = app.server().routes.iter().filter(|route| route.idempotent);
+    let served: BTreeSet<String> = routes
+        .map(|route| format!("{}.{}.{}", route.module, route.resource, route.operation))
+        .collect();
+    assert_eq!(served, keyed, "actions that take an Idempotency-Key");
     Ok(())
 }
 

@@ -5,7 +5,10 @@ use std::cmp::Ordering;
 use anyhow::Result;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use testkit::{Api, Reply, contract::Field};
+use testkit::{
+    Api, Reply,
+    contract::{Field, ListRules},
+};
 
 use super::{
     book::{Book, Endpoint},
@@ -16,6 +19,7 @@ use crate::harness::{App, Session};
 /// A list with the caller who sees most of it.
 struct List<'a> {
     endpoint: &'a Endpoint<'a>,
+    rules: &'a ListRules,
     fields: Vec<Field>,
     api: Api,
     path: String,
@@ -78,6 +82,7 @@ async fn open<'a>(
             fields.extend(resource.computed.iter().cloned());
             best = Some(List {
                 endpoint,
+                rules: &resource.list,
                 fields,
                 api: api.clone(),
                 path,
@@ -194,8 +199,7 @@ async fn ranks(session: &Session, field: Option<&Field>, values: &[Value]) -> Re
 }
 
 async fn sorting(list: &List<'_>, session: &Session, report: &mut Report) -> Result<()> {
-    let (_, resource) = (list.endpoint.contract, list.endpoint.resource);
-    let rules = &resource.list;
+    let rules = list.rules;
     let mut sorts: Vec<String> = rules
         .sort
         .iter()
@@ -247,7 +251,7 @@ async fn sorting(list: &List<'_>, session: &Session, report: &mut Report) -> Res
 }
 
 async fn filters(list: &List<'_>, report: &mut Report) -> Result<()> {
-    for name in &list.endpoint.resource.list.filters {
+    for name in &list.rules.filters {
         let field = list
             .field(name)
             .unwrap_or_else(|| panic!("{}", list.name(name)))
@@ -283,7 +287,7 @@ async fn filters(list: &List<'_>, report: &mut Report) -> Result<()> {
         let query = format!("{name}={bad}");
         report.invalid(&list.name(&query), &list.get(&query).await?, name);
     }
-    for field in &list.endpoint.resource.list.params {
+    for field in &list.rules.params {
         let bad = match field.kind.as_str() {
             "text" => "a%00b",
             _ => "No!%20Pe",
@@ -311,7 +315,7 @@ async fn filters(list: &List<'_>, report: &mut Report) -> Result<()> {
 }
 
 async fn ranges(list: &List<'_>, session: &Session, report: &mut Report) -> Result<()> {
-    for name in &list.endpoint.resource.list.ranges {
+    for name in &list.rules.ranges {
         let values: Vec<Value> = list.rows.iter().map(|row| row[name].clone()).collect();
         let ranks = ranks(session, list.field(name), &values).await?;
         let mut sorted: Vec<i64> = ranks.iter().flatten().copied().collect();
@@ -344,7 +348,7 @@ async fn ranges(list: &List<'_>, session: &Session, report: &mut Report) -> Resu
 }
 
 async fn search(list: &List<'_>, report: &mut Report) -> Result<()> {
-    let fields = &list.endpoint.resource.list.search;
+    let fields = &list.rules.search;
     if fields.is_empty() {
         let (_, total) = list.all("q=no+row+has+these", report).await?;
         report.expect(total == list.total, || {
@@ -397,6 +401,33 @@ async fn search(list: &List<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+fn is_shape(endpoint: &Endpoint<'_>) -> bool {
+    let name = endpoint.returns.list.as_deref().unwrap_or_default();
+    name.starts_with(|letter: char| letter.is_ascii_uppercase())
+}
+
+/// Where owners may list beside others, those narrow it to their own.
+async fn own(list: &List<'_>, session: &Session, report: &mut Report) -> Result<()> {
+    let owner = list.endpoint.resource.owner.as_deref().unwrap_or_default();
+    if !list.endpoint.is_for(&["owner"]) || list.endpoint.who.len() < 2 {
+        return Ok(());
+    }
+    for email in ["admin@preview.local", "mira.solberg@preview.local"] {
+        let id = session.user_id(email).await?;
+        let reply = session
+            .sign_in(email)
+            .await?
+            .get(&format!("{}?mine=true", list.path))
+            .await?;
+        let rows = reply.answer.json()["data"].as_array().cloned().unwrap_or_default();
+        report.expect(
+            reply.status() == 200 && rows.iter().all(|row| row[owner] == *id),
+            || list.name(&format!("mine=true of {email}: {}", short(&reply))),
+        );
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn lists_page_filter_sort_and_search_as_the_contract_says() -> Result<()> {
     let book = Book::read()?;
@@ -404,8 +435,7 @@ async fn lists_page_filter_sort_and_search_as_the_contract_says() -> Result<()> 
     let people = [app.admin().await?, app.staff().await?, app.user().await?];
     let mut report = Report::default();
     for endpoint in book.endpoints() {
-        // Lists that are actions follow rules of their own.
-        if endpoint.operation != "list" {
+        if endpoint.returns.list.is_none() {
             continue;
         }
         let list = open(&book, &app, &people, &endpoint).await?;
@@ -417,6 +447,11 @@ async fn lists_page_filter_sort_and_search_as_the_contract_says() -> Result<()> 
             list.name(&format!("{} rows are not enough, or too many, to tell", list.total))
         });
         paging(&list, &mut report).await?;
+        let is_of_rows = endpoint.rows(&book).1.table.is_some() && !is_shape(&endpoint);
+        if !is_of_rows {
+            continue; // people in a directory follow rules of their own
+        }
+        own(&list, &app, &mut report).await?;
         sorting(&list, &app, &mut report).await?;
         filters(&list, &mut report).await?;
         ranges(&list, &app, &mut report).await?;

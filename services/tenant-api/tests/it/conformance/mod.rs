@@ -9,6 +9,7 @@ mod book;
 mod callers;
 mod coverage;
 mod lists;
+mod pages;
 mod protocol;
 mod report;
 mod rows;

@@ -211,3 +211,57 @@ async fn every_call_names_its_session() -> Result<()> {
     report.finish(500);
     Ok(())
 }
+
+#[tokio::test]
+async fn pages_of_configured_origins_may_call_and_others_may_not() -> Result<()> {
+    let app = App::builder()
+        .set("CORS_ORIGIN", "https://studio.example")
+        .start(&[])
+        .await?;
+    let ask = |origin: &'static str| {
+        app.bare()
+            .with("origin", origin)
+            .with("access-control-request-method", "PATCH")
+            .with("access-control-request-headers", "content-type,x-preview-session")
+    };
+    // A browser asks without the session's header.
+    let granted = ask("https://studio.example")
+        .raw(Method::OPTIONS, "/api/v1/faqs", "", "")
+        .await?;
+    assert!(granted.status().is_success(), "{granted}");
+    assert_eq!(granted.header("access-control-allow-origin"), "https://studio.example");
+    assert_eq!(granted.header("access-control-allow-credentials"), "true");
+    let headers = granted.header("access-control-allow-headers").to_lowercase();
+    for name in [
+        "content-type",
+        "authorization",
+        "x-preview-session",
+        "x-cart-token",
+        "idempotency-key",
+    ] {
+        assert!(headers.contains(name), "{name} in {headers}");
+    }
+    let methods = granted.header("access-control-allow-methods");
+    assert!(
+        ["GET", "POST", "PUT", "PATCH", "DELETE"]
+            .iter()
+            .all(|method| methods.contains(method))
+    );
+    let refused = ask("https://other.example")
+        .raw(Method::OPTIONS, "/api/v1/faqs", "", "")
+        .await?;
+    assert_eq!(refused.header("access-control-allow-origin"), "");
+
+    let here = app.visitor().with("origin", "https://studio.example");
+    let answer = here.get("/api/v1/faqs").await?;
+    assert_eq!(answer.header("access-control-allow-origin"), "https://studio.example");
+    let exposed = answer.header("access-control-expose-headers").to_lowercase();
+    for name in ["x-request-id", "retry-after", "location", "idempotency-replayed"] {
+        assert!(exposed.contains(name), "{name} in {exposed}");
+    }
+    // Refusals can be read by the page too.
+    let missing = here.get("/api/v1/faqs/nope").await?;
+    missing.error(404, "NOT_FOUND");
+    assert_eq!(missing.header("access-control-allow-origin"), "https://studio.example");
+    Ok(())
+}

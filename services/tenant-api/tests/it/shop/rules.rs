@@ -233,3 +233,144 @@ async fn markdown_is_kept_as_it_was_sent() -> Result<()> {
     assert_eq!((&made["question"], &made["answer"]), (&json!("Q"), &json!(answer)));
     Ok(())
 }
+
+/// How many notifications of a kind a user has.
+async fn told(session: &Session, email: &str, kind: &str) -> Result<String> {
+    let sql = format!(
+        "SELECT count(*) FROM notifications n JOIN users u ON u.id = n.user_id WHERE u.email = '{email}' AND n.kind = '{kind}'"
+    );
+    session.value(&sql).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_told_what_concerns_them() -> Result<()> {
+    const ADA: &str = "admin@preview.local";
+    const MIRA: &str = "mira.solberg@preview.local";
+    const AIKO: &str = "aiko.tanabe@preview.local";
+    let app = App::start(&["ecommerce"]).await?;
+    app.sql("DELETE FROM notifications").await?;
+    let (mira, aiko) = (app.staff().await?, app.user().await?);
+    let lamp = product(&app, "LAMP-001").await?;
+    // 25 lamps; low at 5.
+    let line = json!({"productId": lamp, "quantity": 20});
+    aiko.post(&format!("{CART}/items"), &line).await?.data(201);
+    let order = aiko
+        .post(&format!("{CART}/checkout"), &json!({"address": address()}))
+        .await?
+        .data(201);
+    for kind in ["ecommerce.order-placed", "ecommerce.low-stock"] {
+        let counts = [
+            told(&app, ADA, kind).await?,
+            told(&app, MIRA, kind).await?,
+            told(&app, AIKO, kind).await?,
+        ];
+        assert_eq!(counts, ["1", "1", "0"], "{kind}");
+    }
+    // It is low already: that is no news. Nor is anything to whoever causes it.
+    let stock = format!("{SHOP}/products/{lamp}/stock");
+    mira.post(&stock, &json!({"delta": -1})).await?.data(200);
+    mira.post(&stock, &json!({"delta": 10})).await?.data(200);
+    mira.post(&stock, &json!({"delta": -10})).await?.data(200);
+    let low = [
+        told(&app, ADA, "ecommerce.low-stock").await?,
+        told(&app, MIRA, "ecommerce.low-stock").await?,
+    ];
+    assert_eq!(low, ["2", "1"]);
+    let off = json!({"settings": {"ecommerce.lowStockAlert": false}});
+    app.admin().await?.patch("/api/v1/settings", &off).await?.data(200);
+    mira.post(&stock, &json!({"delta": 10})).await?.data(200);
+    mira.post(&stock, &json!({"delta": -10})).await?.data(200);
+    assert_eq!(told(&app, ADA, "ecommerce.low-stock").await?, "2");
+
+    let path = format!("{SHOP}/orders/{}", id(&order));
+    let parcel = json!({"carrier": "Post", "trackingNumber": "1"});
+    mira.post(&format!("{path}/ship"), &parcel).await?.data(200);
+    mira.post(&format!("{path}/deliver"), &json!({})).await?.data(200);
+    mira.post(&format!("{path}/return"), &json!({"reason": "broken"}))
+        .await?
+        .data(200);
+    assert_eq!(told(&app, AIKO, "ecommerce.order-status").await?, "3");
+    assert_eq!(told(&app, MIRA, "ecommerce.order-status").await?, "0");
+
+    app.sql("DELETE FROM ecommerce_reviews").await?;
+    let review = json!({"productId": lamp, "rating": 4});
+    aiko.post(&format!("{SHOP}/reviews"), &review).await?.data(201);
+    let kind = "ecommerce.review-posted";
+    let counts = [
+        told(&app, ADA, kind).await?,
+        told(&app, MIRA, kind).await?,
+        told(&app, AIKO, kind).await?,
+    ];
+    assert_eq!(counts, ["1", "1", "0"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reviews_wait_for_staff_when_the_shop_wants_it() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let (staff, user, lamp) = (app.staff().await?, app.user().await?, product(&app, "LAMP-001").await?);
+    app.sql("DELETE FROM ecommerce_reviews").await?;
+    let off = json!({"settings": {"ecommerce.reviewsAutoPublish": false}});
+    app.admin().await?.patch("/api/v1/settings", &off).await?.data(200);
+    let reviews = format!("{SHOP}/reviews");
+    let made = user
+        .post(&reviews, &json!({"productId": lamp, "rating": 4}))
+        .await?
+        .data(201);
+    assert_eq!(made["status"], "pending");
+    let path = format!("{reviews}/{}", id(&made));
+    app.visitor().get(&path).await?.error(404, "NOT_FOUND");
+    let product = format!("{SHOP}/products/{lamp}");
+    assert_eq!(app.visitor().get(&product).await?.data(200)["ratingCount"], 0);
+    staff.patch(&path, &json!({"status": "published"})).await?.data(200);
+    assert_eq!(app.visitor().get(&product).await?.data(200)["ratingCount"], 1);
+    // A change waits again, and does not count as long.
+    assert_eq!(
+        user.patch(&path, &json!({"rating": 5})).await?.data(200)["status"],
+        "pending"
+    );
+    assert_eq!(app.visitor().get(&product).await?.data(200)["ratingCount"], 0);
+    // So do those of staff, unless they say what becomes of them.
+    let own = staff
+        .post(&reviews, &json!({"productId": lamp, "rating": 3}))
+        .await?
+        .data(201);
+    assert_eq!(own["status"], "pending");
+    let path = format!("{reviews}/{}", id(&own));
+    let said = json!({"rating": 2, "status": "published"});
+    assert_eq!(staff.patch(&path, &said).await?.data(200)["status"], "published");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shipping_and_tax_follow_the_settings_and_the_cart_agrees_with_the_order() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let user = app.user().await?;
+    let change = json!({"settings": {
+        "orders.taxRate": "12.5",
+        "ecommerce.shippingStandard": "3",
+        "ecommerce.shippingExpress": "20.05",
+        "ecommerce.freeShippingFrom": "60",
+    }});
+    app.admin().await?.patch("/api/v1/settings", &change).await?.data(200);
+    let line = json!({"productId": product(&app, "LAMP-001").await?, "quantity": 1});
+    let cart = user.post(&format!("{CART}/items"), &line).await?.data(201);
+    // 49.00, 12.5 % of it is 6.125: half a cent goes up.
+    assert_eq!(
+        [&cart["shipping"], &cart["tax"], &cart["total"]],
+        [&json!("3.00"), &json!("6.13"), &json!("58.13")]
+    );
+    let express = json!({"address": address(), "shippingMethod": "express", "expectedTotal": "58.13"});
+    let changed = user
+        .post(&format!("{CART}/checkout"), &express)
+        .await?
+        .error(409, "TOTAL_CHANGED");
+    assert_eq!(
+        changed["details"],
+        json!([{"field": "expectedTotal", "message": "75.18"}])
+    );
+    let standard = json!({"address": address(), "expectedTotal": "58.13"});
+    let order = user.post(&format!("{CART}/checkout"), &standard).await?.data(201);
+    assert_eq!([&order["shipping"], &order["total"]], [&json!("3.00"), &json!("58.13")]);
+    Ok(())
+}
