@@ -216,6 +216,15 @@ async fn what_is_not_there_is_not_found() -> Result<()> {
                 );
             }
         }
+        if let Some(path) = elsewhere(&app, &endpoint, here.as_deref()).await? {
+            let reply = send(&admin, &endpoint, &path, &body).await?;
+            report.refusal(
+                &format!("{} below another parent", endpoint.name()),
+                &reply,
+                404,
+                "NOT_FOUND",
+            );
+        }
         if let Some(path) = there {
             let reply = send(&admin, &endpoint, &path, &body).await?;
             report.refusal(
@@ -228,6 +237,22 @@ async fn what_is_not_there_is_not_found() -> Result<()> {
     }
     report.finish(400);
     Ok(())
+}
+
+/// The path to a row that there is, below a parent that there is and that is not the row's.
+async fn elsewhere(session: &Session, endpoint: &Endpoint<'_>, here: Option<&str>) -> Result<Option<String>> {
+    let (Some(here), [parent, "id"]) = (here, endpoint.parameters()[..]) else {
+        return Ok(None);
+    };
+    let field = endpoint.resource.fields.iter().find(|field| field.name == parent);
+    let Some(table) = field.and_then(|field| field.target.as_deref()) else {
+        return Ok(None);
+    };
+    let own = filled(&format!("{{{parent}}}"), &endpoint.path, Some(here), parent);
+    let other = session
+        .value(&format!("SELECT id FROM {table} WHERE id <> '{own}' LIMIT 1"))
+        .await?;
+    Ok(Some(here.replace(&own, &other)))
 }
 
 /// A parameter of `path` as it stands in a path that leads somewhere.
