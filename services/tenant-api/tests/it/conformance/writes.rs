@@ -241,10 +241,11 @@ async fn what_is_not_there_is_not_found() -> Result<()> {
 
 /// The path to a row that there is, below a parent that there is and that is not the row's.
 async fn elsewhere(session: &Session, endpoint: &Endpoint<'_>, here: Option<&str>) -> Result<Option<String>> {
-    let (Some(here), [parent, "id"]) = (here, endpoint.parameters()[..]) else {
+    let names = endpoint.parameters();
+    let (Some(here), [parent, "id"]) = (here, names.as_slice()) else {
         return Ok(None);
     };
-    let field = endpoint.resource.fields.iter().find(|field| field.name == parent);
+    let field = endpoint.resource.fields.iter().find(|field| field.name == *parent);
     let Some(table) = field.and_then(|field| field.target.as_deref()) else {
         return Ok(None);
     };
