@@ -2,6 +2,7 @@
 //! it is; the scripts beside this crate put the two together.
 
 mod cpu;
+mod expiry;
 mod load;
 mod machine;
 mod memory;
@@ -43,6 +44,8 @@ enum What {
     Rate(rate::Options),
     /// Creation, requests, connections and memory at 1, 100 and 1,000 live sessions
     Scale(scale::Options),
+    /// Sessions that expire at the same moment, while others are visited
+    Expiry(expiry::Options),
     /// Memory of the processes and PostgreSQL connections by live sessions
     Memory(memory::Options),
     /// Only the heading: machine, commit, PostgreSQL
@@ -76,6 +79,7 @@ async fn run(what: What) -> Result<()> {
         What::Page(options) => page::run(&stack, &options).await,
         What::Rate(options) => rate::run(&stack, &options).await,
         What::Scale(options) => scale::run(&stack, &options).await,
+        What::Expiry(options) => expiry::run(&stack, &options).await,
         What::Memory(options) => memory::run(&stack, &options).await,
         What::Machine => Ok(()),
         What::Settle { slots } => stack.settle(slots).await,

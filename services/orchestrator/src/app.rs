@@ -73,6 +73,7 @@ pub async fn start(
         store,
         provisioner: Provisioner::at(&config.provisioner_url, &config.provisioner_tls, &config.secret)?,
         policy: config.policy,
+        started: clock.now(),
         clock,
         secret: config.secret.clone(),
         lifecycle: lifecycle.clone(),

@@ -4,7 +4,6 @@
 
 mod life;
 mod steps;
-mod world;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +21,7 @@ use tokio_postgres::Client as Database;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
+use crate::world;
 use life::{Client, Life};
 use steps::{Fault, Steps};
 

@@ -38,6 +38,8 @@ pub struct Parts {
     pub policy: Policy,
     /// The time.
     pub clock: Clock,
+    /// When this replica began to hear of traffic.
+    pub started: DateTime<Utc>,
     /// Makes tokens of keyed creations.
     pub secret: Secret,
     /// Keeps work that outlives its caller.

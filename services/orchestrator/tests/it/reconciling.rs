@@ -54,6 +54,23 @@ async fn an_idle_session_ends_and_an_active_one_does_not() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_start_nobody_is_idle_before_traffic_can_have_been_reported() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (_, id) = replica.ready().await?;
+    replica.lifecycle.stop();
+    world.advance(TimeDelta::minutes(40));
+    let back = world.replica().await?;
+    let round = back.reconcile().await?.expect("nobody else leads");
+    assert_eq!(round.ended, 0, "it may have been active all the time");
+    world.advance(TimeDelta::seconds(61));
+    let round = back.reconcile().await?.expect("nobody else leads");
+    assert_eq!(round.ended, 1, "nobody told of traffic");
+    assert_eq!(world.column(&id, "status").await?.as_deref(), Some("DROPPED"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_sessions_that_expire_together_are_gone_in_one_round() -> Result<()> {
     let mut world = World::with(&MANY).await?;
     let replica = world.replica().await?;

@@ -29,6 +29,8 @@ pub const WORKERS: usize = 2;
 pub const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '250ms'";
 /// How long calls may hold up the background.
 const LULL: Duration = Duration::from_millis(25);
+/// What waits for a lock is no work.
+const LONGEST_WAY: Duration = Duration::from_millis(50);
 /// How long ended slots are left alone when nobody tells of one: another replica may have died over it.
 const TICK: Duration = Duration::from_secs(2);
 
@@ -47,17 +49,20 @@ impl Slots {
     pub(super) async fn keep_emptying(self: Arc<Self>) {
         let mut rest = Rest::new();
         while !self.lifecycle.is_stopping() {
-            // An ended slot is the quickest help for a claim that waits, and for those that soon would.
-            if !self.cold.is_wanted() && !self.low.load(Ordering::Relaxed) {
+            if !self.is_in_need() {
                 self.traffic.lull(LULL).await;
             }
+            let started = Instant::now();
             let done = self.empty_one().instrument(info_span!("slot.empty")).await;
             if done.is_ok() {
                 rest = Rest::new();
             }
             match done {
-                Ok(Outcome::Recycled) => self.metrics.emptied("recycled"),
-                Ok(Outcome::Discarded) => {}
+                Ok(Outcome::Recycled) => {
+                    self.metrics.emptied("recycled");
+                    self.make_way(started.elapsed()).await;
+                }
+                Ok(Outcome::Discarded) => self.make_way(started.elapsed()).await,
                 Ok(Outcome::Idle) => {
                     tokio::select! {
                         _ = timeout(TICK, self.ended.notified()) => {}
@@ -69,6 +74,19 @@ impl Slots {
                     self.pause(rest.next()).await;
                 }
             }
+        }
+    }
+
+    /// An ended slot is the quickest help for a claim that waits, and for those that soon would.
+    fn is_in_need(&self) -> bool {
+        self.cold.is_wanted() || self.low.load(Ordering::Relaxed)
+    }
+
+    /// Rests as long as it worked, unless there is need: when many sessions end together, half of the processors stay
+    /// with those that go on.
+    async fn make_way(&self, worked: Duration) {
+        if !self.is_in_need() {
+            self.pause(worked.min(LONGEST_WAY)).await;
         }
     }
 

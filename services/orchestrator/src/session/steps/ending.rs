@@ -1,6 +1,7 @@
 //! The end of sessions, which is also the undo of their creation: recorded and told first, so that the data plane
 //! refuses at once, then the provisioner takes the schema away. When it cannot, the record remembers.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{SessionId, SessionStatus};
 use fault::Fault;
 use futures::{StreamExt, stream};
@@ -12,6 +13,8 @@ use crate::session::{
     store::Ended,
 };
 
+/// How long a replica listens before it calls a session idle. The data plane reports every 10 s.
+const HEARING: TimeDelta = TimeDelta::seconds(60);
 /// Sessions ended in one transaction.
 pub(super) const BATCH: i64 = 200;
 /// Drops asked of the provisioner at a time.
@@ -44,7 +47,8 @@ impl Sessions {
     pub async fn end_due(&self) -> Result<usize, Fault> {
         let mut ended = 0;
         loop {
-            let batch = self.store().end_due(self.now(), self.policy().idle, BATCH).await?;
+            let now = self.now();
+            let batch = self.store().end_due(now, self.silent_since(now), BATCH).await?;
             for Ended { id, idle } in &batch {
                 let reason = if *idle { IDLE } else { EXPIRED };
                 tracing::info!(session.id = %id, reason, "a session ended");
@@ -54,6 +58,16 @@ impl Sessions {
             if batch.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) {
                 return Ok(ended);
             }
+        }
+    }
+
+    /// Without traffic since then a session is idle. None is, as long as reports that waited for a control plane that was
+    /// away may still be coming in.
+    fn silent_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        if now - self.0.started < HEARING {
+            DateTime::UNIX_EPOCH
+        } else {
+            now - self.policy().idle
         }
     }
 

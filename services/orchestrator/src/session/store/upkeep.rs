@@ -47,12 +47,17 @@ pub struct Seen {
 const LONG_AGO: &str = "NOT BETWEEN $2 AND $1::timestamptz + ($1::timestamptz - $2::timestamptz)";
 
 impl Store {
-    /// Ends up to `most` sessions that expired, or that saw no traffic since `now - idle`. What another replica has
-    /// in hand is passed over.
+    /// Ends up to `most` sessions that expired, or that saw no traffic since `silent_since`. What another
+    /// replica has in hand is passed over.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn end_due(&self, now: DateTime<Utc>, idle: TimeDelta, most: i64) -> Result<Vec<Ended>, Trouble> {
+    pub async fn end_due(
+        &self,
+        now: DateTime<Utc>,
+        silent_since: DateTime<Utc>,
+        most: i64,
+    ) -> Result<Vec<Ended>, Trouble> {
         let sql = format!(
             "WITH due AS (
                  SELECT id, status AS was, CASE WHEN expires_at <= $1 THEN '{EXPIRED}' ELSE '{IDLE}' END AS why
@@ -73,7 +78,7 @@ impl Store {
         let client = self.client().await?;
         let statement = client.prepare_cached(&sql).await?;
         let rows = client
-            .query(&statement, &[&now, &(now - idle), &most, &self.replica])
+            .query(&statement, &[&now, &silent_since, &most, &self.replica])
             .await?;
         Ok(rows
             .iter()
