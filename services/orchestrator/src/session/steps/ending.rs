@@ -64,7 +64,8 @@ impl Sessions {
     /// Without traffic since then a session is idle. None is, as long as reports that waited for a control plane that was
     /// away may still be coming in.
     fn silent_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        if now - self.0.started < HEARING {
+        // A clock that was set back since is no reason to wait for longer.
+        if (TimeDelta::zero()..HEARING).contains(&(now - self.0.started)) {
             DateTime::UNIX_EPOCH
         } else {
             now - self.policy().idle
