@@ -18,9 +18,10 @@ export PATH := $(PATH):$(TOOLS)/bin
 # $(call need,program,what to do)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
 RUST := install Rust from https://rustup.rs, then run make again
+PYTHON := install Python 3.11 or newer (on Debian: apt-get install python3-venv), then run make again
 NODE := install Node 20 or newer with npm, then run make again
 
-.PHONY: help up down status test check fmt bench audit nextest deny build client
+.PHONY: help up down status test fuzz check fmt bench audit nextest deny build client python
 
 help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,9 +35,15 @@ down: ## Stop what make up started
 status: ## Tell what runs
 	@if [ -x $(DEVSTACK) ]; then $(DEVSTACK) status; else echo "nothing runs from this checkout"; exit 1; fi
 
-test: nextest client ## Set up what the tests need and run all of them
+test: nextest client python ## Set up what the tests need and run all of them
 	cargo build --workspace --all-targets
 	$(DEVSTACK) postgres -- cargo nextest run --workspace
+
+# Of the seed and the number of requests to an operation: make fuzz FUZZ_SEED=7 FUZZ_EXAMPLES=500
+fuzz: nextest python ## Send many more requests, made from the OpenAPI documents, than make test does
+	cargo build --workspace --all-targets
+	FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} FUZZ_PHASES=coverage,fuzzing,stateful \
+	    $(DEVSTACK) postgres -- cargo nextest run --workspace --profile fuzz -E 'package(e2e) and test(/^fuzz::/)'
 
 check: deny ## Format, lints, dependencies, documentation: what CI runs before the tests
 	cargo fmt --all --check
@@ -62,6 +69,16 @@ build:
 client:
 	$(call need,npm,$(NODE))
 	@cd tests/studio-client && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; }
+
+# The environment is made anew when the versions change.
+python:
+	$(call need,python3,$(PYTHON))
+	@cmp --silent tests/fuzz/requirements.txt .devstack/python/requirements.txt || { \
+	    python3 -c 'import venv, ensurepip' 2>/dev/null || { echo "python3-venv is missing: $(PYTHON)" >&2; exit 1; }; \
+	    echo "installing schemathesis in .devstack/python (once)"; \
+	    python3 -m venv --clear .devstack/python && \
+	    .devstack/python/bin/pip install --quiet --disable-pip-version-check --requirement tests/fuzz/requirements.txt && \
+	    cp tests/fuzz/requirements.txt .devstack/python/; }
 
 nextest:
 	$(call need,cargo,$(RUST))

@@ -4,6 +4,7 @@ mod away;
 mod bad_input;
 mod expiry;
 mod faults;
+mod fuzz;
 mod hang_up;
 mod operations;
 mod previewctl;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::{Feature, features};
+use crate::{Feature, MODULES, Module};
 
 /// The answer of [`gate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,32 +16,46 @@ pub enum Gate {
     Unknown,
 }
 
-static BY_PREFIX: LazyLock<HashMap<&'static str, &'static Feature>> = LazyLock::new(|| {
-    features()
-        .flat_map(|feature| feature.prefixes.iter().map(move |prefix| (*prefix, feature)))
-        .collect()
-});
+/// Which feature each path belongs to.
+#[derive(Debug)]
+pub struct Gates(HashMap<&'static str, &'static Feature>);
+
+static ALL: LazyLock<Gates> = LazyLock::new(|| Gates::of(MODULES.iter().copied()));
 
 /// Judges a path (without query) for a session with these features ([`Selection::enabled`]).
 /// The longest prefix of whole segments decides; paths are compared as they are, without decoding.
 ///
 /// [`Selection::enabled`]: crate::Selection::enabled
 pub fn gate(path: &str, enabled: &[impl AsRef<str>]) -> Gate {
-    match owner(path) {
-        None => Gate::Unknown,
-        Some(feature) if feature.always => Gate::Open(feature),
-        Some(feature) if enabled.iter().any(|slug| slug.as_ref() == feature.slug) => Gate::Open(feature),
-        Some(feature) => Gate::Closed(feature),
-    }
+    ALL.judge(path, enabled)
 }
 
-fn owner(path: &str) -> Option<&'static Feature> {
-    let mut prefix = path;
-    loop {
-        if let Some(feature) = BY_PREFIX.get(prefix) {
-            return Some(feature);
+impl Gates {
+    /// The gates of these modules.
+    pub fn of(modules: impl IntoIterator<Item = &'static Module>) -> Self {
+        let features = modules.into_iter().flat_map(|module| module.features);
+        let prefixes = features.flat_map(|feature| feature.prefixes.iter().map(move |prefix| (*prefix, feature)));
+        Self(prefixes.collect())
+    }
+
+    /// As [`gate`].
+    pub fn judge(&self, path: &str, enabled: &[impl AsRef<str>]) -> Gate {
+        match self.owner(path) {
+            None => Gate::Unknown,
+            Some(feature) if feature.always => Gate::Open(feature),
+            Some(feature) if enabled.iter().any(|slug| slug.as_ref() == feature.slug) => Gate::Open(feature),
+            Some(feature) => Gate::Closed(feature),
         }
-        prefix = &prefix[..prefix.rfind('/')?];
+    }
+
+    fn owner(&self, path: &str) -> Option<&'static Feature> {
+        let mut prefix = path;
+        loop {
+            if let Some(feature) = self.0.get(prefix) {
+                return Some(feature);
+            }
+            prefix = &prefix[..prefix.rfind('/')?];
+        }
     }
 }
 
@@ -52,7 +66,7 @@ mod tests {
     const NOTHING: [&str; 0] = [];
 
     fn slug(path: &str) -> Option<&'static str> {
-        owner(path).map(|feature| feature.slug)
+        ALL.owner(path).map(|feature| feature.slug)
     }
 
     #[test]
@@ -104,7 +118,7 @@ mod tests {
 
     #[test]
     fn no_two_features_share_a_prefix() {
-        let prefixes: usize = features().map(|feature| feature.prefixes.len()).sum();
-        assert_eq!(BY_PREFIX.len(), prefixes);
+        let prefixes: usize = crate::features().map(|feature| feature.prefixes.len()).sum();
+        assert_eq!(ALL.0.len(), prefixes);
     }
 }

@@ -5,7 +5,7 @@
 
 mod ddl;
 mod gate;
-mod module;
+pub mod module;
 mod seed;
 mod selection;
 mod setting;
@@ -20,7 +20,7 @@ mod lms;
 mod tasks;
 
 pub use ddl::{fingerprint, identity_sql, is_journal, table_names, tables_sql};
-pub use gate::{Gate, gate};
+pub use gate::{Gate, Gates, gate};
 pub use module::{Feature, Module, Nav, NavItem};
 pub use seed::{SEED_FUNCTIONS, seed_sql};
 pub use selection::{BadSlug, Selection};

@@ -66,7 +66,8 @@ pub struct NavItem {
     pub who: &'static str,
 }
 
-pub(crate) const fn feature(
+/// A feature that is granted.
+pub const fn feature(
     slug: &'static str,
     title: &'static str,
     requires: &'static [&'static str],
@@ -82,13 +83,15 @@ pub(crate) const fn feature(
 }
 
 impl Feature {
-    pub(crate) const fn always(mut self) -> Self {
+    /// On in every session.
+    pub const fn always(mut self) -> Self {
         self.always = true;
         self
     }
 }
 
-pub(crate) const fn item(label: &'static str, path: &'static str, feature: &'static str, who: &'static str) -> NavItem {
+/// A page in the menu.
+pub const fn item(label: &'static str, path: &'static str, feature: &'static str, who: &'static str) -> NavItem {
     NavItem {
         label,
         path,

@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     http::App,
     internal,
+    modules::Served,
     tenant::{directory, directory::Directory},
 };
 
@@ -36,7 +37,7 @@ pub async fn start(config: &Config, telemetry: &Telemetry, lifecycle: &Lifecycle
     let clock = Clock::system();
     let client = directory::connect(&config.orchestrator, &config.orchestrator_tls, &config.internal_secret)?;
     let directory = Directory::new(client.clone(), config.tenant_cache, clock.clone());
-    let app = App::build(config, directory.clone(), lifecycle, clock)?;
+    let app = App::build(config, Served::all(), directory.clone(), lifecycle, clock)?;
     let router = app.router(config)?;
 
     let listener = admin::listen("tenant-api", config.http).await?;

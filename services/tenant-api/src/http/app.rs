@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use ::modules::Gates;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, RawPathParams, Request, State, rejection::RawPathParamsRejection},
@@ -23,6 +24,7 @@ use super::{Route, dispatch, docs, limits::Rates, metrics, session};
 use crate::{
     auth::Tokens,
     config::{Config, Limits},
+    modules::Served,
     openapi,
     sandbox::address::Sealer,
     tenant::{activity::Activity, directory::Directory, pool::TenantPool},
@@ -53,6 +55,8 @@ pub struct App {
     pub lifecycle: Lifecycle,
     /// Every route, for documents and tests.
     pub routes: Arc<[Route]>,
+    /// Which feature each of their paths belongs to.
+    pub gates: Gates,
     /// What they are, in OpenAPI.
     pub openapi: Cached,
     /// Whether hashes may be made: a bound on processor time, not on waiting.
@@ -66,11 +70,12 @@ impl App {
     /// When an address or a secret cannot be used.
     pub fn build(
         config: &Config,
+        served: Served,
         directory: Directory,
         lifecycle: &Lifecycle,
         clock: Clock,
     ) -> anyhow::Result<Arc<Self>> {
-        let routes: Arc<[Route]> = crate::modules::routes().into();
+        let routes: Arc<[Route]> = served.routes.into();
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Arc::new(Self {
             directory,
@@ -84,6 +89,7 @@ impl App {
             lifecycle: lifecycle.clone(),
             openapi: docs::describe(routes.iter()),
             routes,
+            gates: served.gates,
             hashing: tokio::sync::Semaphore::new(cores),
         }))
     }

@@ -25,6 +25,6 @@ pub async fn document(
     let Some(Extension(Admitted { tenant, .. })) = admitted else {
         return app.openapi.answer(&headers);
     };
-    let is_open = |route: &&Route| matches!(modules::gate(&route.path, &tenant.enabled), Gate::Open(_));
+    let is_open = |route: &&Route| matches!(app.gates.judge(&route.path, &tenant.enabled), Gate::Open(_));
     describe(app.routes.iter().filter(is_open)).answer(&headers)
 }

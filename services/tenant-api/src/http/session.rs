@@ -52,7 +52,7 @@ pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next
         None if is_document => find(&app, request.headers()).await,
         None => find(&app, request.headers())
             .await
-            .and_then(|admitted| granted(admitted, path)),
+            .and_then(|admitted| granted(&app, admitted, path)),
     };
     match admitted {
         Ok(admitted) => {
@@ -81,8 +81,8 @@ async fn find(app: &App, headers: &HeaderMap) -> Result<Admitted, Fault> {
     Ok(Admitted { tenant, token })
 }
 
-fn granted(admitted: Admitted, path: &str) -> Result<Admitted, Fault> {
-    match modules::gate(path, &admitted.tenant.enabled) {
+fn granted(app: &App, admitted: Admitted, path: &str) -> Result<Admitted, Fault> {
+    match app.gates.judge(path, &admitted.tenant.enabled) {
         Gate::Open(_) => Ok(admitted),
         Gate::Closed(feature) => {
             let message = format!(

@@ -3,6 +3,7 @@
 pub mod core;
 pub mod ecommerce;
 
+use ::modules::{Gates, MODULES, Module};
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
@@ -34,7 +35,9 @@ pub struct Part {
 pub type Leaving = fn(Call, Uuid) -> BoxFuture<'static, Result<()>>;
 
 impl Part {
-    const fn of(id: &'static str, routes: fn() -> Routes) -> Self {
+    /// One that has routes only.
+    #[must_use]
+    pub const fn of(id: &'static str, routes: fn() -> Routes) -> Self {
         Self {
             id,
             routes,
@@ -92,5 +95,32 @@ pub const ROLES: &[ModuleRole] = &[ModuleRole {
 /// Every route of the application.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    PARTS.iter().flat_map(|part| (part.routes)().into_vec()).collect()
+    Served::all().routes
+}
+
+/// What a process serves.
+pub struct Served {
+    /// The routes.
+    pub routes: Vec<Route>,
+    /// Which feature each of their paths belongs to.
+    pub gates: Gates,
+}
+
+impl Served {
+    /// All modules.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::of(MODULES.iter().copied(), PARTS)
+    }
+
+    /// These modules, and what they bring.
+    pub fn of<'a>(
+        modules: impl IntoIterator<Item = &'static Module>,
+        parts: impl IntoIterator<Item = &'a Part>,
+    ) -> Self {
+        Self {
+            routes: parts.into_iter().flat_map(|part| (part.routes)().into_vec()).collect(),
+            gates: Gates::of(modules),
+        }
+    }
 }

@@ -124,7 +124,7 @@ pub fn of(route: &Route) -> Vec<Code> {
     } else {
         all.extend(of_session());
     }
-    if let Gate::Closed(_) = modules::gate(&route.path, &[""; 0]) {
+    if !matches!(modules::gate(&route.path, &[""; 0]), Gate::Open(_)) {
         all.push(codes::FEATURE_NOT_AVAILABLE);
     }
     let is_public = route.who.contains(&Who::Public);

@@ -147,7 +147,7 @@ fn note(field: &Field) -> String {
 
 /// Properties of a form with a file.
 pub(super) fn file() -> Value {
-    let file = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
+    let file = json!({ "type": "string", "minLength": 1, "contentMediaType": "application/octet-stream" });
     let alt = nullable(&Field::any(""), json!({ "type": "string", "maxLength": 200 }));
     object(
         &Map::from_iter([("file".to_owned(), file), ("altText".to_owned(), alt)]),

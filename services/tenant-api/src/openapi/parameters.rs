@@ -1,5 +1,7 @@
 //! Parameters of operations: path, query, headers.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::schema::Schemas;
@@ -9,9 +11,9 @@ use crate::{
 };
 
 /// All parameters of a route. The session and the account are told as its security.
-pub fn of(route: &Route, schemas: &mut Schemas) -> Vec<Value> {
-    let row = row(route);
-    let mut parameters: Vec<Value> = route.parameters().iter().map(|name| path(name, row)).collect();
+pub fn of(route: &Route, slugs: &Slugs, schemas: &mut Schemas) -> Vec<Value> {
+    let has_slug = slugs.0.contains(collection(route));
+    let mut parameters: Vec<Value> = route.parameters().iter().map(|name| path(name, has_slug)).collect();
     if let Some(spec) = listed(route) {
         parameters.extend(list(route, spec, schemas));
     }
@@ -42,12 +44,33 @@ pub fn listed(route: &Route) -> Option<&'static Spec> {
     row(route).filter(|_| route.operation == "list")
 }
 
+/// Where rows are that slugs name as well as ids.
+pub struct Slugs(BTreeSet<String>);
+
+impl Slugs {
+    /// Those of these routes.
+    pub fn of(routes: &[&Route]) -> Self {
+        let has_slug = |route: &&&Route| row(route).is_some_and(|spec| spec.slug().is_some());
+        let shown = routes.iter().filter(|route| route.operation == "get");
+        Self(
+            shown
+                .filter(has_slug)
+                .map(|route| collection(route).to_owned())
+                .collect(),
+        )
+    }
+}
+
+/// The path before a row's id.
+fn collection(route: &Route) -> &str {
+    route.path.split("/{id}").next().unwrap_or_default()
+}
+
 /// A malformed id names nothing; where rows have slugs, these name them too.
-fn path(name: &str, row: Option<&'static Spec>) -> Value {
-    let has_slug = name == "id" && row.is_some_and(|spec| spec.slug().is_some());
+fn path(name: &str, has_slug: bool) -> Value {
     let schema = match name {
         "key" => json!({ "type": "string", "minLength": 1 }),
-        _ if has_slug => json!({ "type": "string", "minLength": 1, "description": "Id or slug." }),
+        "id" if has_slug => json!({ "type": "string", "minLength": 1, "description": "Id or slug." }),
         _ => json!({ "type": "string", "format": "uuid" }),
     };
     json!({ "name": name, "in": "path", "required": true, "schema": schema })
@@ -73,7 +96,9 @@ fn list(route: &Route, spec: &'static Spec, schemas: &mut Schemas) -> Vec<Value>
     let mut parameters = vec![query("page", &page), query("limit", &limit), query("sort", &sort(spec))];
     if !spec.list.search.is_empty() {
         let note = format!("Words to find in {}; at most 8.", spec.list.search.join(", "));
-        let q = json!({ "type": "string", "maxLength": 100, "description": note });
+        // White space alone finds everything.
+        let mut q = schemas.field(&Field::text("q", "100").filled().verbatim());
+        q["description"] = note.into();
         parameters.push(query("q", &q));
     }
     if route.who.contains(&Who::Owner) && route.who.len() > 1 {

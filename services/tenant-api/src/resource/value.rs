@@ -274,7 +274,10 @@ fn is_email(text: &str) -> bool {
 }
 
 fn int(field: &Field, sent: &Value) -> Result<Value, String> {
-    let number = sent.as_i64().and_then(|n| i32::try_from(n).ok());
+    // 2.0 is a whole number in JSON, by whatever type a client counted.
+    let whole = |n: f64| (n.fract() == 0.0).then_some(n as i64);
+    let number = sent.as_i64().or_else(|| sent.as_f64().and_then(whole));
+    let number = number.and_then(|n| i32::try_from(n).ok());
     let (min, max) = (
         bound(field.min).unwrap_or(i32::MIN),
         bound(field.max).unwrap_or(i32::MAX),
@@ -475,6 +478,15 @@ mod tests {
     #[test]
     fn the_largest_amount_is_what_the_column_holds() {
         assert_eq!(money(LARGEST), "9999999999.99");
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let count = Field::int("count").min("0").max("99");
+        assert_eq!(check(count, json!(66.0)), Ok(json!(66)));
+        for wrong in [json!(66.5), json!(-1.0), json!(1e300), json!("66")] {
+            assert!(check(count, wrong.clone()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

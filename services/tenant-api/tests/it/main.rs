@@ -6,6 +6,7 @@ mod budget;
 mod conformance;
 mod content;
 mod coupons;
+mod declared;
 mod directory;
 mod harness;
 mod isolation;
@@ -21,3 +22,8 @@ mod settings;
 mod shop;
 mod smoke;
 mod transaction;
+pub mod walkthrough;
+
+// Where a module of the product finds them.
+use modules::module;
+use tenant_api::{http, resource};

@@ -20,7 +20,7 @@ use chrono::TimeDelta;
 use described::Described;
 use directory::Directory as Fake;
 use domain::{Clock, ManualClock, RoleName, SchemaName, SessionId, SessionToken, TokenHash};
-use modules::{CORE, Selection};
+use modules::{CORE, MODULES, Module, Selection};
 use proto::v1::{SessionStatus, Tenant, tenant_directory_server::TenantDirectoryServer};
 use service::{
     config::{Reader, read},
@@ -30,6 +30,7 @@ use tenant_api::{
     auth::{Role, opaque},
     config::Config,
     internal,
+    modules::{PARTS, Part, Served},
     tenant::directory::{self as real, Directory},
 };
 use testkit::{Api, TestDatabase};
@@ -42,6 +43,7 @@ use uuid::Uuid;
 pub struct Builder {
     settings: BTreeMap<&'static str, String>,
     manual: bool,
+    further: Vec<(&'static Module, Part)>,
 }
 
 impl Builder {
@@ -54,6 +56,12 @@ impl Builder {
     /// Connections of the tenant-api.
     pub fn pool(self, connections: u32) -> Self {
         self.set("DB_POOL_SIZE", &connections.to_string())
+    }
+
+    /// One more module than the product has.
+    pub fn module(mut self, module: &'static Module, part: Part) -> Self {
+        self.further.push((module, part));
+        self
     }
 
     /// Time stands still until [`App::advance`] moves it.
@@ -95,7 +103,12 @@ impl Builder {
         let follower = directory.clone();
         let following = lifecycle.clone();
         tasks.spawn(async move { follower.follow(&following).await });
-        let server = tenant_api::http::App::build(&config, directory, &lifecycle, clock.clone())?;
+        let (modules, parts): (Vec<_>, Vec<_>) = self.further.into_iter().unzip();
+        let served = Served::of(
+            MODULES.iter().copied().chain(modules.clone()),
+            PARTS.iter().chain(&parts),
+        );
+        let server = tenant_api::http::App::build(&config, served, directory, &lifecycle, clock.clone())?;
         let described = Described::new(&server.routes);
         let public = serve_on(&mut tasks, server.router(&config)?).await?;
         let secret = config.internal_secret.clone();
@@ -104,6 +117,7 @@ impl Builder {
         let host = Arc::new(Host {
             _tasks: tasks,
             server,
+            further: modules,
             described,
             fake,
             admin,
@@ -142,6 +156,7 @@ pub struct App {
 struct Host {
     _tasks: JoinSet<()>,
     server: Arc<tenant_api::http::App>,
+    further: Vec<&'static Module>,
     described: Arc<Described>,
     fake: Fake,
     admin: Client,
@@ -168,6 +183,7 @@ impl App {
         Builder {
             settings,
             manual: false,
+            further: Vec::new(),
         }
     }
 
@@ -233,6 +249,15 @@ impl Host {
         let tenant = RoleName::parse(&format!("{}_tenant", self.database.name()))?;
         let mut granted = vec![CORE];
         granted.extend(&selection.modules);
+        granted.extend(&self.further);
+        let mut enabled: Vec<&str> = selection.enabled.clone();
+        let further = self.further.iter().flat_map(|module| module.features);
+        enabled.extend(
+            further
+                .map(|feature| feature.slug)
+                .filter(|slug| features.contains(slug)),
+        );
+        let tables: String = self.further.iter().map(|module| module.tables).collect();
         let version: i32 = self
             .admin
             .query_one("SELECT current_setting('server_version_num')::int", &[])
@@ -251,6 +276,7 @@ impl Host {
                  CREATE SCHEMA {name}; SET LOCAL search_path = {name};
                  SET LOCAL livepreview.seed = '{id}'; SET LOCAL livepreview.currency = 'USD';
                  {}
+                 {tables}
                  {}
                  {};
                  GRANT USAGE ON SCHEMA {name} TO {role_name};
@@ -270,7 +296,7 @@ impl Host {
             role_name: role.to_string(),
             generation: 1,
             selected_features: selection.selected,
-            enabled_features: selection.enabled.iter().map(|slug| (*slug).to_owned()).collect(),
+            enabled_features: enabled.into_iter().map(str::to_owned).collect(),
             ignored_features: selection.ignored,
             currency: "USD".into(),
             tier: "starter".into(),
