@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::schema::Schemas;
 use crate::{
     http::{Route, Who},
-    resource::{Field, Kind, Returns, Spec},
+    resource::{Field, Kind, Returns, Spec, select::LAST_PAGE},
 };
 
 /// All parameters of a route. The session and the account are told as its security.
@@ -91,7 +91,7 @@ fn field_of(field: &Field, schemas: &mut Schemas) -> Value {
 
 /// What every list takes, and what this one takes besides (contract README section 6).
 fn list(route: &Route, spec: &'static Spec, schemas: &mut Schemas) -> Vec<Value> {
-    let page = json!({ "type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 1 });
+    let page = json!({ "type": "integer", "minimum": 1, "maximum": LAST_PAGE, "default": 1 });
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 });
     let mut parameters = vec![query("page", &page), query("limit", &limit), query("sort", &sort(spec))];
     if !spec.list.search.is_empty() {

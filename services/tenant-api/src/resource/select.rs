@@ -19,7 +19,7 @@ use crate::http::query::{Query, typed};
 /// Words of `q` at most.
 const WORDS: usize = 8;
 /// The last page that can be asked for; one past the end is empty.
-const LAST_PAGE: u64 = i32::MAX as u64;
+pub const LAST_PAGE: u64 = i32::MAX as u64;
 /// Characters of `q` at most.
 const LETTERS: usize = 100;
 

@@ -168,7 +168,7 @@ struct Host {
 }
 
 impl App {
-    /// One with the product's defaults, but without limits on how often a session may call.
+    /// One with the product's defaults, but with time and without limits on how often a session may call.
     pub async fn start(features: &[&str]) -> Result<Self> {
         Self::builder().start(features).await
     }
@@ -179,6 +179,9 @@ impl App {
             ("SESSION_REQUESTS_PER_MINUTE", "0".to_owned()),
             ("AUTH_WRITES_PER_MINUTE", "0".to_owned()),
             ("CONTACT_MESSAGES_PER_MINUTE", "0".to_owned()),
+            // A race waits for its last runner, however busy the machine is.
+            ("STATEMENT_TIMEOUT_MS", "60000".to_owned()),
+            ("REQUEST_TIMEOUT_SECONDS", "120".to_owned()),
         ]);
         Builder {
             settings,
