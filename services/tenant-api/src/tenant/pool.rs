@@ -119,21 +119,32 @@ impl TenantPool {
     /// A connection for a slot: that of the first free one of its lanes; when none is free for long, any.
     pub(super) async fn acquire(&self, slot: usize) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         let all = self.lanes.len();
-        let own = |step: usize| &self.lanes[(slot + step) % all];
-        for lane in (0..LANES.min(all)).map(own) {
+        if let Some(found) = self.free(slot, LANES.min(all)).await {
+            return found;
+        }
+        if let Ok(found) = timeout(PATIENCE, self.lanes[slot % all].acquire()).await {
+            return found;
+        }
+        // One is opened at most: waiting for all lanes opens all, and gives up what is not the first.
+        if let Some(found) = self.free(slot, all).await {
+            return found;
+        }
+        let lent = select_ok(self.lanes.iter().map(|lane| Box::pin(lane.acquire()))).await?;
+        Ok(lent.0)
+    }
+
+    /// The connection of the first lane, from the slot's own on, that is idle or not open yet.
+    async fn free(&self, slot: usize, lanes: usize) -> Option<Result<PoolConnection<Postgres>, sqlx::Error>> {
+        for step in 0..lanes {
+            let lane = &self.lanes[(slot + step) % self.lanes.len()];
             if let Some(connection) = lane.try_acquire() {
-                return Ok(connection);
+                return Some(Ok(connection));
             }
             if lane.size() == 0 {
-                return lane.acquire().await;
+                return Some(lane.acquire().await);
             }
         }
-        match timeout(PATIENCE, own(0).acquire()).await {
-            Ok(connection) => connection,
-            Err(_) => Ok(select_ok(self.lanes.iter().map(|lane| Box::pin(lane.acquire())))
-                .await?
-                .0),
-        }
+        None
     }
 
     /// Connections now: all and idle ones.
