@@ -1,5 +1,7 @@
 //! What a handler answers with.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -10,6 +12,8 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::Route;
+
 /// An answer, not yet sent: its transaction commits first.
 #[derive(Debug)]
 pub struct Answer {
@@ -19,6 +23,17 @@ pub struct Answer {
     pub(super) status: Option<u16>,
     /// The row it is about, for the audit log.
     pub(super) subject: Option<Subject>,
+    /// Statements that its transaction took.
+    pub(super) statements: u32,
+}
+
+/// What an answer took of the database: an extension of its response, for whoever stands around the router.
+#[derive(Clone)]
+pub struct Spent {
+    /// The route that answered.
+    pub route: Arc<Route>,
+    /// Statements, BEGIN and COMMIT left out.
+    pub statements: u32,
 }
 
 #[derive(Debug)]
@@ -50,6 +65,7 @@ impl Answer {
             headers: Vec::new(),
             status: None,
             subject: None,
+            statements: 0,
         }
     }
 
@@ -124,8 +140,8 @@ impl Answer {
         matches!(self.content, Content::Refused(_))
     }
 
-    pub(super) fn into_response(self, status: u16) -> Response {
-        let status = StatusCode::from_u16(self.status.unwrap_or(status)).unwrap_or(StatusCode::OK);
+    pub(super) fn into_response(self, route: Arc<Route>) -> Response {
+        let status = StatusCode::from_u16(self.status.unwrap_or(route.status)).unwrap_or(StatusCode::OK);
         let mut response = match self.content {
             Content::One(value) => (status, Envelope::new(value)).into_response(),
             Content::Page(rows, pagination) => (status, Paged::new(rows, pagination)).into_response(),
@@ -139,6 +155,8 @@ impl Answer {
         for (name, value) in self.headers {
             headers.append(name, value);
         }
+        let statements = self.statements;
+        response.extensions_mut().insert(Spent { route, statements });
         response
     }
 }

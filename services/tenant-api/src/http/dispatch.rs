@@ -58,7 +58,7 @@ pub async fn serve(
     }
     let deadline = app.limits.request;
     match tokio::time::timeout(deadline, answer(app, &route, parameters, request)).await {
-        Ok(Ok(answer)) => answer.into_response(route.status),
+        Ok(Ok(answer)) => answer.into_response(route),
         Ok(Err(fault)) => fault.into_response(),
         Err(_) => Fault::unavailable(1, "the request took too long").into_response(),
     }
@@ -221,6 +221,7 @@ impl Incoming {
         if access == Access::ReadWrite {
             call.tx().commit().await?;
         }
+        answer.statements = call.tx().statements();
         Ok(answer)
     }
 }

@@ -15,7 +15,7 @@ pub mod query;
 pub mod route;
 pub mod session;
 
-pub use answer::Answer;
+pub use answer::{Answer, Spent};
 pub use app::App;
 pub use call::Call;
 pub use failure::{Error, Result};
