@@ -31,6 +31,8 @@ impl Lock {
         let name = format!("{}_{login}", stack.database().name());
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'";
         eventually("a statement waits", Duration::from_secs(10), async || {
+            // Within a transaction PostgreSQL goes on showing what it showed first.
+            self.0.batch_execute("SELECT pg_stat_clear_snapshot()").await?;
             Ok(self.0.query_one(sql, &[&name]).await?.get::<_, i64>(0) > 0)
         })
         .await

@@ -6,10 +6,9 @@ use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram},
 };
-use sea_orm::sqlx::PgPool;
 use service::telemetry::meter;
 
-use super::pool;
+use super::pool::{self, Lane};
 
 const METER: &str = "tenant_api";
 
@@ -58,7 +57,7 @@ pub(super) struct Statements(Histogram<u64>);
 
 impl Statements {
     /// Also watches the connections of all lanes.
-    pub fn new(lanes: &Arc<[PgPool]>) -> Self {
+    pub fn new(lanes: &Arc<[Lane]>) -> Self {
         let (meter, watched) = (meter(METER), Arc::clone(lanes));
         let _ = meter
             .u64_observable_gauge("tenant_api.db.connections")

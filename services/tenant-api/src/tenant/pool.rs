@@ -1,6 +1,7 @@
 //! Connections of the data plane. Private to this folder: a tenant's rows are reached through its transaction only.
 
 use std::{
+    ops::{Deref, DerefMut},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,12 +11,15 @@ use std::{
 
 use futures::future::{join_all, select_ok};
 use sea_orm::sqlx::{
-    self, ConnectOptions, Connection, PgPool, Postgres,
+    self, ConnectOptions, Connection, PgConnection, PgPool, Postgres,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use service::config::Secret;
-use tokio::time::timeout;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use super::{canary::Canary, metrics::Statements};
 
@@ -46,10 +50,49 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// (ADR 24).
 #[derive(Clone, Debug)]
 pub struct TenantPool {
-    lanes: Arc<[PgPool]>,
+    lanes: Arc<[Lane]>,
     statements: Arc<AtomicU64>,
     metrics: Statements,
     canary: Canary,
+}
+
+/// The place of one connection.
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// At most one.
+    connection: PgPool,
+    /// Who has it; also while it is being opened, which the pool does not tell.
+    turn: Arc<Semaphore>,
+}
+
+type Turn = OwnedSemaphorePermit;
+
+/// A lent connection; dropping it gives it back.
+#[derive(Debug)]
+pub(super) struct Lent {
+    connection: PoolConnection<Postgres>,
+    _turn: Turn,
+}
+
+impl Lent {
+    /// Closes it instead of giving it back.
+    pub fn close_on_drop(&mut self) {
+        self.connection.close_on_drop();
+    }
+}
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
 }
 
 impl TenantPool {
@@ -65,7 +108,7 @@ impl TenantPool {
             .application_name("tenant-api")
             .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging();
-        let lanes: Arc<[PgPool]> = (0..size.max(1)).map(|_| lane(&options)).collect();
+        let lanes: Arc<[Lane]> = (0..size.max(1)).map(|_| lane(&options)).collect();
         Ok(Self {
             metrics: Statements::new(&lanes),
             lanes,
@@ -85,7 +128,7 @@ impl TenantPool {
 
     /// Closes all connections; those that are still lent are given up after a moment.
     pub async fn close(&self) {
-        let closing = join_all(self.lanes.iter().map(PgPool::close));
+        let closing = join_all(self.lanes.iter().map(|lane| lane.connection.close()));
         if timeout(CLOSE, closing).await.is_err() {
             tracing::warn!("connections were still in use when the process stopped");
         }
@@ -117,34 +160,45 @@ impl TenantPool {
     }
 
     /// A connection for a slot: that of the first free one of its lanes; when none is free for long, any.
-    pub(super) async fn acquire(&self, slot: usize) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    pub(super) async fn acquire(&self, slot: usize) -> Result<Lent, sqlx::Error> {
         let all = self.lanes.len();
-        if let Some(found) = self.free(slot, LANES.min(all)).await {
-            return found;
-        }
-        if let Ok(found) = timeout(PATIENCE, self.lanes[slot % all].acquire()).await {
-            return found;
-        }
-        // One is opened at most: waiting for all lanes opens all, and gives up what is not the first.
-        if let Some(found) = self.free(slot, all).await {
-            return found;
-        }
-        let lent = select_ok(self.lanes.iter().map(|lane| Box::pin(lane.acquire()))).await?;
-        Ok(lent.0)
+        let (lane, turn) = match self.free(slot, LANES.min(all)) {
+            Some(found) => found,
+            None => match timeout(PATIENCE, self.turn(slot % all)).await {
+                Ok(found) => found?,
+                Err(_) => self.any(slot).await?,
+            },
+        };
+        let connection = self.lanes[lane].connection.acquire().await?;
+        Ok(Lent {
+            connection,
+            _turn: turn,
+        })
     }
 
-    /// The connection of the first lane, from the slot's own on, that is idle or not open yet.
-    async fn free(&self, slot: usize, lanes: usize) -> Option<Result<PoolConnection<Postgres>, sqlx::Error>> {
-        for step in 0..lanes {
-            let lane = &self.lanes[(slot + step) % self.lanes.len()];
-            if let Some(connection) = lane.try_acquire() {
-                return Some(Ok(connection));
-            }
-            if lane.size() == 0 {
-                return Some(lane.acquire().await);
-            }
+    /// The first lane, from the slot's own on, that nobody has.
+    fn free(&self, slot: usize, lanes: usize) -> Option<(usize, Turn)> {
+        (0..lanes).find_map(|step| {
+            let lane = (slot + step) % self.lanes.len();
+            let turn = Arc::clone(&self.lanes[lane].turn).try_acquire_owned().ok()?;
+            Some((lane, turn))
+        })
+    }
+
+    async fn any(&self, slot: usize) -> Result<(usize, Turn), sqlx::Error> {
+        if let Some(found) = self.free(slot, self.lanes.len()) {
+            return Ok(found);
         }
-        None
+        let turns = select_ok((0..self.lanes.len()).map(|lane| Box::pin(self.turn(lane))));
+        timeout(ACQUIRE, turns)
+            .await
+            .map_or(Err(sqlx::Error::PoolTimedOut), |found| found.map(|(found, _)| found))
+    }
+
+    /// Waits for a lane; who came first gets it first.
+    async fn turn(&self, lane: usize) -> Result<(usize, Turn), sqlx::Error> {
+        let turn = Arc::clone(&self.lanes[lane].turn).acquire_owned().await;
+        turn.map(|turn| (lane, turn)).map_err(|_| sqlx::Error::PoolClosed)
     }
 
     /// Connections now: all and idle ones.
@@ -154,14 +208,15 @@ impl TenantPool {
     }
 }
 
-pub(super) fn level(lanes: &[PgPool]) -> (u32, usize) {
+pub(super) fn level(lanes: &[Lane]) -> (u32, usize) {
     lanes
         .iter()
+        .map(|lane| &lane.connection)
         .fold((0, 0), |(all, idle), lane| (all + lane.size(), idle + lane.num_idle()))
 }
 
-fn lane(options: &PgConnectOptions) -> PgPool {
-    PgPoolOptions::new()
+fn lane(options: &PgConnectOptions) -> Lane {
+    let connection = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE)
         .max_lifetime(MAX_AGE)
@@ -175,5 +230,9 @@ fn lane(options: &PgConnectOptions) -> PgPool {
                 Ok(true)
             })
         })
-        .connect_lazy_with(options.clone())
+        .connect_lazy_with(options.clone());
+    Lane {
+        connection,
+        turn: Arc::new(Semaphore::new(1)),
+    }
 }

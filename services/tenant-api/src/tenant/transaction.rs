@@ -17,14 +17,17 @@ use async_trait::async_trait;
 use domain::RoleName;
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
-    sqlx::{self, AssertSqlSafe, Executor, Postgres, pool::PoolConnection},
+    sqlx::{self, AssertSqlSafe, Executor, Postgres},
 };
 use sea_query_sqlx::SqlxValues;
 use service::lifecycle::Lifecycle;
 use tokio::sync::{Mutex, MutexGuard};
 use tracing::{Instrument, Span, info_span};
 
-use super::{Tenant, canary, pool::TenantPool};
+use super::{
+    Tenant, canary,
+    pool::{Lent, TenantPool},
+};
 
 /// Whether a transaction may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +57,7 @@ struct State {
     role: RoleName,
     variant: String,
     prologue: Arc<str>,
-    connection: Option<PoolConnection<Postgres>>,
+    connection: Option<Lent>,
     phase: Phase,
 }
 
@@ -232,7 +235,7 @@ impl State {
         (span, sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values)))
     }
 
-    fn connection(&mut self) -> Result<&mut PoolConnection<Postgres>, DbErr> {
+    fn connection(&mut self) -> Result<&mut Lent, DbErr> {
         self.connection.as_mut().ok_or_else(over)
     }
 
