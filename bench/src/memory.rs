@@ -74,6 +74,36 @@ pub async fn run(stack: &Stack, options: &Options) -> Result<()> {
 }
 
 async fn look(stack: &Stack, name: &str) -> Result<Vec<String>> {
+    let backends = backends(stack).await?;
+    let mut counts = [0usize; 3];
+    for (user, _) in &backends {
+        let service = ["orchestrator", "provisioner", "tenant"]
+            .iter()
+            .position(|name| user.ends_with(name));
+        if let Some(service) = service {
+            counts[service] += 1;
+        }
+    }
+    let mut cells = vec![name.to_owned()];
+    for (process, pid) in &stack.processes {
+        cells.push(figure(
+            of_process(*pid).with_context(|| format!("{process} does not run"))?,
+        ));
+    }
+    cells.push(backends.len().to_string());
+    cells.extend(counts.map(|count| count.to_string()));
+    cells.extend(sum_and_largest(&backends));
+    Ok(cells)
+}
+
+/// The sum of the backends' private memory and the largest, as figures.
+pub fn sum_and_largest(backends: &[(String, f64)]) -> [String; 2] {
+    let private = || backends.iter().map(|(_, megabytes)| *megabytes);
+    [figure(private().sum()), figure(private().fold(0.0, f64::max))]
+}
+
+/// Login and private memory in MB of each backend of the services.
+pub async fn backends(stack: &Stack) -> Result<Vec<(String, f64)>> {
     let rows = stack
         .database()
         .query(
@@ -82,43 +112,9 @@ async fn look(stack: &Stack, name: &str) -> Result<Vec<String>> {
             &[],
         )
         .await?;
-    let mut counts = [0usize; 3];
-    let mut private = Vec::new();
-    for row in &rows {
-        let user: String = row.get(1);
-        let service = ["orchestrator", "provisioner", "tenant"]
-            .iter()
-            .position(|name| user.ends_with(name));
-        if let Some(service) = service {
-            counts[service] += 1;
-        }
-        private.extend(megabytes(row.get::<_, i32>(0).unsigned_abs(), "RssAnon"));
-    }
-    let mut cells = vec![name.to_owned()];
-    for (process, pid) in &stack.processes {
-        cells.push(figure(
-            megabytes(*pid, "VmRSS").with_context(|| format!("{process} does not run"))?,
-        ));
-    }
-    cells.push(rows.len().to_string());
-    cells.extend(counts.map(|count| count.to_string()));
-    cells.push(figure(private.iter().sum()));
-    cells.push(figure(private.into_iter().fold(0.0, f64::max)));
-    Ok(cells)
-}
-
-/// Private memory in MB of each backend of the services.
-pub async fn backends(stack: &Stack) -> Result<Vec<f64>> {
-    let rows = stack
-        .database()
-        .query(
-            "SELECT pid FROM pg_stat_activity
-             WHERE backend_type = 'client backend' AND usename LIKE current_database() || '\\_%'",
-            &[],
-        )
-        .await?;
-    let pids = rows.iter().map(|row| row.get::<_, i32>(0).unsigned_abs());
-    Ok(pids.filter_map(|pid| megabytes(pid, "RssAnon")).collect())
+    // One that has just ended has no memory left to tell of.
+    let private = |pid: i32| megabytes(pid.unsigned_abs(), "RssAnon").unwrap_or_default();
+    Ok(rows.iter().map(|row| (row.get(1), private(row.get(0)))).collect())
 }
 
 /// Resident memory of a process in MB.

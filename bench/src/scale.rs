@@ -62,6 +62,7 @@ pub async fn run(stack: &Stack, options: &Options) -> Result<()> {
         let (url, time) = (format!("{}{PATH}", stack.tenant), Duration::from_secs(options.seconds));
         let run = load::get(&url, &tokens, options.connections, Duration::from_secs(2), time).await?;
         let backends = memory::backends(stack).await?;
+        let [private, largest] = memory::sum_and_largest(&backends);
         let tenant = stack.processes.iter().find(|(name, _)| *name == "tenant-api");
         table.row([
             count.to_string(),
@@ -72,8 +73,8 @@ pub async fn run(stack: &Stack, options: &Options) -> Result<()> {
             figure(run.sample.at(0.99)),
             run.failed.to_string(),
             backends.len().to_string(),
-            figure(backends.iter().sum()),
-            figure(backends.iter().copied().fold(0.0, f64::max)),
+            private,
+            largest,
             figure(tenant.and_then(|(_, pid)| memory::of_process(*pid)).unwrap_or(f64::NAN)),
         ]);
     }

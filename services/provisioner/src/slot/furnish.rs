@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, info_span};
 
 use super::{
-    Slots, call, seed,
+    Rest, Slots, call, seed,
     store::{COLUMNS, Slot},
 };
 use crate::{database::Transaction, error::Error, metrics::Step};
@@ -21,8 +21,8 @@ use crate::{database::Transaction, error::Error, metrics::Step};
 const LULL: Duration = Duration::from_millis(25);
 /// How long the pool is left alone when nobody tells of a slot without demo data.
 const TICK: Duration = Duration::from_secs(5);
-/// The rest after a failure, and while claims wait.
-const REST: Duration = Duration::from_millis(500);
+/// The rest while claims wait.
+const MAKE_WAY: Duration = Duration::from_millis(500);
 /// How many of the last sessions tell what the next will choose.
 const MEMORY: i64 = 32;
 
@@ -35,16 +35,18 @@ struct Guess {
 impl Slots {
     /// Furnishes ready slots, one after another, whenever calls leave time for it.
     pub(super) async fn keep_furnishing(self: Arc<Self>) {
+        let mut rest = Rest::new();
         while !self.lifecycle.is_stopping() {
             self.traffic.lull(LULL).await;
             if self.cold.is_wanted() {
                 // A slot that is being furnished cannot be claimed.
-                self.pause(REST).await;
+                self.pause(MAKE_WAY).await;
                 continue;
             }
             match self.furnish_one().instrument(info_span!("slot.furnish")).await {
-                Ok(true) => {}
+                Ok(true) => rest = Rest::new(),
                 Ok(false) => {
+                    rest = Rest::new();
                     tokio::select! {
                         _ = timeout(TICK, self.bare.notified()) => {}
                         () = self.lifecycle.clone().stopping() => {}
@@ -52,7 +54,7 @@ impl Slots {
                 }
                 Err(error) => {
                     tracing::error!(%error, "a slot cannot be furnished");
-                    self.pause(REST).await;
+                    self.pause(rest.next()).await;
                 }
             }
         }
@@ -127,7 +129,7 @@ async fn fill(mut transaction: Transaction, slot: &Slot, guess: &Guess) -> Resul
         .batch_execute(&format!(
             "UPDATE provisioner.slots SET modules = '{{{}}}', seed = '{seed}', currency = '{}', furnished_at = now()
              WHERE id = {};
-             {}; {} {}; COMMIT",
+             {} {} {}; COMMIT",
             seed::ids(&guess.modules).join(","),
             guess.currency,
             slot.id,
