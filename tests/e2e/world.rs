@@ -50,15 +50,20 @@ pub async fn wrongs(client: &Client, database: &TestDatabase) -> Result<Vec<Stri
 }
 
 /// Tables that hold rows in ready slots without demo data.
-pub async fn unclean(client: &Client) -> Result<Vec<String>> {
+pub async fn unclean(client: &mut Client) -> Result<Vec<String>> {
+    let transaction = client.transaction().await?;
+    // Otherwise a slot may be furnished or claimed between the two queries.
+    transaction
+        .batch_execute("LOCK TABLE provisioner.slots IN SHARE MODE")
+        .await?;
     let sql = "SELECT format('SELECT %L WHERE EXISTS (SELECT FROM %I.%I)', schemaname || '.' || tablename, schemaname,
                    tablename)
                FROM pg_tables JOIN provisioner.slots ON schemaname = schema_name WHERE state = 'ready' AND furnished_at IS NULL";
-    let probes: Vec<String> = client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
+    let probes: Vec<String> = transaction.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
     if probes.is_empty() {
         return Ok(Vec::new());
     }
-    let found = client.query(&probes.join(" UNION ALL "), &[]).await?;
+    let found = transaction.query(&probes.join(" UNION ALL "), &[]).await?;
     Ok(found.iter().map(|row| row.get(0)).collect())
 }
 

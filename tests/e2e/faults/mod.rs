@@ -186,7 +186,7 @@ impl Scene {
             .await?;
         }
         let database = self.stack.database();
-        let look = database.connect().await?;
+        let mut look = database.connect().await?;
         let left = RECOVERY.saturating_sub(started.elapsed());
         let settled = eventually("the world matches the records", left, async || {
             Ok(world::wrongs(&look, database).await?.is_empty())
@@ -195,11 +195,8 @@ impl Scene {
             return Err(error.context(format!("{:#?}", world::wrongs(&look, database).await?)));
         }
         println!("all was right {:?} after the last fault", started.elapsed());
-        ensure!(
-            world::unclean(&look).await?.is_empty(),
-            "{:?}",
-            world::unclean(&look).await?
-        );
+        let unclean = world::unclean(&mut look).await?;
+        ensure!(unclean.is_empty(), "{unclean:?}");
         Ok(())
     }
 }
