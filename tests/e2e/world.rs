@@ -59,7 +59,12 @@ pub async fn unclean(client: &mut Client) -> Result<Vec<String>> {
     let sql = "SELECT format('SELECT %L WHERE EXISTS (SELECT FROM %I.%I)', schemaname || '.' || tablename, schemaname,
                    tablename)
                FROM pg_tables JOIN provisioner.slots ON schemaname = schema_name WHERE state = 'ready' AND furnished_at IS NULL";
-    let probes: Vec<String> = transaction.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
+    let probes: Vec<String> = transaction
+        .query(sql, &[])
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
     if probes.is_empty() {
         return Ok(Vec::new());
     }

@@ -3,7 +3,7 @@
 use std::{ops::Deref, time::Duration};
 
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts,
+    BuildError, Hook, HookError, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
 use service::config::{Reader, Secret};
 use tokio_postgres::NoTls;
@@ -15,6 +15,8 @@ const WAIT: Duration = Duration::from_secs(10);
 /// A backend remembers every table it has met, about 2 MB a slot, and never forgets: old ones are replaced.
 const OLDEST: Duration = Duration::from_secs(300);
 const MOST_USES: usize = 300;
+/// Those who empty slots. Each has a connection of its own, which knows the slots that are its share.
+pub const WORKERS: usize = 2;
 
 /// Which database, and how many connections.
 #[derive(Clone, Debug)]
@@ -28,7 +30,7 @@ pub struct Config {
 impl Config {
     /// Describes the settings.
     pub fn read(reader: &mut Reader) -> Self {
-        let size = reader.number("DB_POOL_SIZE", 6, 3..=100, "Connections to PostgreSQL at most.");
+        let size = reader.number("DB_POOL_SIZE", 6, 4..=100, "Connections to PostgreSQL at most.");
         Self {
             url: reader.database(
                 "DATABASE_URL",
@@ -44,6 +46,8 @@ impl Config {
 #[derive(Clone)]
 pub struct Database {
     pool: Pool,
+    /// Pools of one.
+    workers: [Pool; WORKERS],
 }
 
 impl Database {
@@ -60,29 +64,20 @@ impl Database {
         address
             .application_name("livepreview-provisioner")
             .connect_timeout(Duration::from_secs(3));
-        let manager = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let retire = Hook::sync_fn(|_, metrics| {
-            if metrics.age() > OLDEST || metrics.recycle_count > MOST_USES {
-                Err(HookError::message("old"))
-            } else {
-                Ok(())
-            }
-        });
-        let pool = Pool::builder(Manager::from_config(address, NoTls, manager))
-            .max_size(config.pool_size)
-            // The connection used last knows the slots used last.
-            .queue_mode(QueueMode::Lifo)
-            .pre_recycle(retire)
-            .runtime(Runtime::Tokio1)
-            .timeouts(Timeouts {
-                wait: Some(WAIT),
-                create: Some(WAIT),
-                recycle: None,
-            })
-            .build()?;
-        Ok(Self { pool })
+        let calls = config.pool_size.saturating_sub(WORKERS).max(1);
+        Ok(Self {
+            pool: pool(&address, calls, MOST_USES)?,
+            workers: [pool(&address, 1, usize::MAX)?, pool(&address, 1, usize::MAX)?],
+        })
+    }
+
+    /// The same database over the connection of one worker.
+    #[must_use]
+    pub fn of_worker(&self, number: usize) -> Self {
+        Self {
+            pool: self.workers[number % WORKERS].clone(),
+            workers: self.workers.clone(),
+        }
     }
 
     /// A connection for single statements.
@@ -116,10 +111,42 @@ impl Database {
         self.pool.retain(|_, metrics| metrics.age() <= OLDEST);
     }
 
+    /// Replaces the connections that nobody uses now.
+    pub fn renew(&self) {
+        self.pool.retain(|_, _| false);
+    }
+
     /// Closes all connections.
     pub fn close(&self) {
         self.pool.close();
+        self.workers.iter().for_each(Pool::close);
     }
+}
+
+/// Connections that live for [`OLDEST`] or `most_uses` at most.
+fn pool(address: &tokio_postgres::Config, size: usize, most_uses: usize) -> Result<Pool, BuildError> {
+    let manager = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let retire = Hook::sync_fn(move |_, metrics| {
+        if metrics.age() > OLDEST || metrics.recycle_count > most_uses {
+            Err(HookError::message("old"))
+        } else {
+            Ok(())
+        }
+    });
+    Pool::builder(Manager::from_config(address.clone(), NoTls, manager))
+        .max_size(size)
+        // The connection used last knows the slots used last.
+        .queue_mode(QueueMode::Lifo)
+        .pre_recycle(retire)
+        .runtime(Runtime::Tokio1)
+        .timeouts(Timeouts {
+            wait: Some(WAIT),
+            create: Some(WAIT),
+            recycle: None,
+        })
+        .build()
 }
 
 /// An open transaction. Dropped without [`commit`](Self::commit) or [`rollback`](Self::rollback), on an error or with

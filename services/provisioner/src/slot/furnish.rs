@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Clock, Currency, SessionId};
+use domain::{Clock, Currency, SchemaName, SessionId};
 use modules::Module;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, info_span};
@@ -27,7 +27,7 @@ const MAKE_WAY: Duration = Duration::from_millis(500);
 const MEMORY: i64 = 32;
 
 /// What the next session is likely to choose.
-struct Guess {
+pub struct Guess {
     modules: Vec<&'static Module>,
     currency: Currency,
 }
@@ -81,7 +81,7 @@ impl Slots {
 }
 
 /// What one of the last sessions chose; core alone when there was none.
-async fn guess(transaction: &Transaction) -> Result<Guess, Error> {
+pub async fn guess(transaction: &Transaction) -> Result<Guess, Error> {
     let statement = transaction
         .prepare_cached(&format!(
             "SELECT wanted, wanted_currency FROM (
@@ -124,21 +124,34 @@ async fn pick(transaction: &Transaction, fresh: Duration, guess: &Guess) -> Resu
 }
 
 async fn fill(mut transaction: Transaction, slot: &Slot, guess: &Guess) -> Result<(), Error> {
-    let seed = SessionId::new(Clock::system().now());
+    let script = script(slot.id, slot.schema()?, guess, &seed::clear(slot));
     transaction
-        .batch_execute(&format!(
-            "UPDATE provisioner.slots SET modules = '{{{}}}', seed = '{seed}', currency = '{}', furnished_at = now()
-             WHERE id = {};
-             {} {} {}; COMMIT",
-            seed::ids(&guess.modules).join(","),
-            guess.currency,
-            slot.id,
-            seed::settings(slot.schema()?, seed, guess.currency),
-            seed::clear(slot),
-            modules::seed_sql(&guess.modules),
-        ))
+        .batch_execute(&format!("{script} COMMIT"))
         .instrument(call("slot.furnish"))
         .await?;
     transaction.closed();
     Ok(())
+}
+
+/// What furnishes a slot after `clear` has emptied it, and records by what nobody has touched it.
+pub fn script(id: i32, schema: &SchemaName, guess: &Guess, clear: &str) -> String {
+    let seed = SessionId::new(Clock::system().now());
+    let counts: Vec<String> = guess
+        .modules
+        .iter()
+        .flat_map(|module| module.table_names())
+        .map(|table| format!("SELECT count(*) FROM {table}"))
+        .collect();
+    format!(
+        "{} {clear} {}
+         UPDATE provisioner.slots SET modules = '{{{}}}', seed = '{seed}', currency = '{}', furnished_at = now(),
+            furnished_xid = pg_current_xact_id()::text::bigint,
+            furnished_rows = (SELECT sum(count) FROM ({}) AS tables)
+         WHERE id = {id};",
+        seed::settings(schema, seed, guess.currency),
+        modules::seed_sql(&guess.modules),
+        seed::ids(&guess.modules).join(","),
+        guess.currency,
+        counts.join(" UNION ALL "),
+    )
 }

@@ -6,51 +6,48 @@ use domain::{RoleName, SchemaName};
 
 use crate::error::Error;
 
-/// `$role` stands for the slot's role, so that all slots of one DDL have one imprint. The second line counts whatever
-/// depends on the schema itself: functions, types, operators and all other kinds of objects. Everything is found
-/// through indexes (`pg_class` has none by schema), so that the cost does not grow with the number of slots.
+/// Whatever is changed in a catalogue gets another `xmin`, so most lines need not say what the row says: this takes a
+/// third of the time of their texts. Renaming the schema and VACUUM FULL of a table rewrite what is spelt out here.
+/// `$role` stands for the slot's role. `content` is whatever depends on the schema itself: tables, functions, types,
+/// operators and all other kinds of objects. Everything is found through indexes (`pg_class` has none by schema), so
+/// that the cost does not grow with the number of slots.
 const IMPRINT: &str = r"
 WITH schema AS MATERIALIZED (
     SELECT oid, nspowner, nspacl FROM pg_catalog.pg_namespace WHERE nspname = $1
 ), content AS MATERIALIZED (
-    SELECT classid, objid, deptype FROM pg_catalog.pg_depend
+    SELECT classid, objid, xmin FROM pg_catalog.pg_depend
     WHERE refclassid = 'pg_catalog.pg_namespace'::regclass AND refobjid = (SELECT oid FROM schema)
 ), relation AS MATERIALIZED (
     SELECT c.* FROM content JOIN pg_catalog.pg_class c ON c.oid = objid
     WHERE classid = 'pg_catalog.pg_class'::regclass
 ), line AS (
-    SELECT concat_ws(' ', 'schema', nspowner, replace(nspacl::text, $2, '$role')) AS text FROM schema
+    SELECT hashtextextended(concat_ws(' ', nspowner, replace(nspacl::text, $2, '$role')), 0) AS hash FROM schema
     UNION ALL
-    SELECT concat_ws(' ', 'content', classid, deptype, count(*)) FROM content GROUP BY classid, deptype
-    UNION ALL
-    SELECT concat_ws(' ', 'relation', relname, relkind, relowner, relpersistence, relrowsecurity, relhasrules,
-        relispartition, reloptions, replace(relacl::text, $2, '$role'))
+    SELECT hashtextextended(concat_ws(' ', relname, relkind, relowner, relpersistence, relrowsecurity, relhasrules,
+        relispartition, reloptions, replace(relacl::text, $2, '$role')), 0)
     FROM relation
     UNION ALL
-    SELECT concat_ws(' ', 'column', relname, attnum, attname, atttypid, atttypmod, attnotnull, attidentity, attgenerated,
-        attisdropped, attacl)
-    FROM relation JOIN pg_catalog.pg_attribute ON attrelid = relation.oid WHERE attnum > 0
+    SELECT hash_record_extended(row(classid, objid, xmin), 0) FROM content
     UNION ALL
-    SELECT concat_ws(' ', 'default', relname, adnum, pg_get_expr(adbin, adrelid))
-    FROM relation JOIN pg_catalog.pg_attrdef ON adrelid = relation.oid
+    SELECT hash_record_extended(row(attrelid, attnum, a.xmin), 0)
+    FROM relation JOIN pg_catalog.pg_attribute a ON attrelid = relation.oid WHERE attnum > 0
     UNION ALL
-    SELECT concat_ws(' ', 'index', relation.relname, i.relname, indkey, indisunique, indisprimary, indisvalid, indclass,
-        indoption, pg_get_expr(indpred, indrelid), pg_get_expr(indexprs, indrelid))
-    FROM relation JOIN pg_catalog.pg_index ON indrelid = relation.oid JOIN pg_catalog.pg_class i ON i.oid = indexrelid
+    SELECT hash_record_extended(row(1, d.oid, d.xmin), 0)
+    FROM relation JOIN pg_catalog.pg_attrdef d ON adrelid = relation.oid
     UNION ALL
-    SELECT concat_ws(' ', 'constraint', relation.relname, conname, contype, conkey, target.relname, confkey, confupdtype,
-        confdeltype, convalidated, condeferrable, pg_get_expr(conbin, conrelid))
-    FROM relation
-    JOIN pg_catalog.pg_constraint ON conrelid = relation.oid
-    LEFT JOIN pg_catalog.pg_class target ON target.oid = confrelid
+    SELECT hash_record_extended(row(2, indexrelid, i.xmin), 0)
+    FROM relation JOIN pg_catalog.pg_index i ON indrelid = relation.oid
     UNION ALL
-    SELECT concat_ws(' ', 'trigger', relname, tgfoid, tgtype, tgenabled, tgisinternal)
-    FROM relation JOIN pg_catalog.pg_trigger ON tgrelid = relation.oid
+    SELECT hash_record_extended(row(3, c.oid, c.xmin), 0)
+    FROM relation JOIN pg_catalog.pg_constraint c ON conrelid = relation.oid
     UNION ALL
-    SELECT concat_ws(' ', 'policy', relname, polname)
-    FROM relation JOIN pg_catalog.pg_policy ON polrelid = relation.oid
+    SELECT hash_record_extended(row(4, t.oid, t.xmin), 0)
+    FROM relation JOIN pg_catalog.pg_trigger t ON tgrelid = relation.oid
+    UNION ALL
+    SELECT hash_record_extended(row(5, p.oid, p.xmin), 0)
+    FROM relation JOIN pg_catalog.pg_policy p ON polrelid = relation.oid
 )
-SELECT count(*) || '-' || coalesce(sum(hashtextextended(text, 0)::numeric), 0) FROM line
+SELECT count(*) || '-' || coalesce(sum(hash::numeric), 0) FROM line
 ";
 
 /// The imprint of a schema that `role` may use; `None` when there is no such schema.

@@ -40,7 +40,12 @@ pub use reconcile::Repairs;
 pub use renew::Renewal;
 
 use self::{cold::Cold, traffic::Traffic};
-use crate::{config, database::Database, error::Error, metrics::Metrics};
+use crate::{
+    config,
+    database::{Database, WORKERS},
+    error::Error,
+    metrics::Metrics,
+};
 
 /// The span of a database call.
 fn call(step: &'static str) -> Span {
@@ -155,8 +160,9 @@ impl Slots {
         if !self.pool.fresh.is_zero() {
             self.lifecycle.spawn(self.clone().keep_furnishing());
         }
-        for _ in 0..recycle::WORKERS {
-            self.lifecycle.spawn(self.clone().keep_emptying());
+        for number in 0..WORKERS {
+            let worker = recycle::Worker::new(number, &self.database);
+            self.lifecycle.spawn(self.clone().keep_emptying(worker));
         }
     }
 

@@ -72,7 +72,8 @@ impl Slots {
     }
 
     /// Takes an empty slot, recorded as preparing. One replica at a time decides, so that the number holds. Ended
-    /// slots count: emptying one takes a fraction of the time.
+    /// slots count: emptying one takes a fraction of the time. While some wait to be emptied, making another would
+    /// only take the time away that they need.
     async fn reserve(&self, want: Want) -> Result<Option<Slot>, Error> {
         let transaction = self.database.begin(&lock::for_transaction(lock::PREPARE)).await?;
         let row = transaction
@@ -85,13 +86,13 @@ impl Slots {
             .await?;
         let (usable, ended, free): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
         let enough = match want {
-            Want::Pool(target) => usable + ended >= i64::from(target),
+            Want::Pool(target) => free > 0 || usable + ended >= i64::from(target),
             // With the pool off, ended slots are dropped. Claims are counted after the slots: one that has got its slot
             // in between must not be made another.
             Want::Claims if store::target(&transaction, self.pool.target).await? == 0 => {
                 usable >= i64::from(self.cold.waiting())
             }
-            Want::Claims => usable + free >= i64::from(self.cold.waiting()),
+            Want::Claims => free > 0 || usable >= i64::from(self.cold.waiting()),
         };
         if enough {
             transaction.rollback().await?;

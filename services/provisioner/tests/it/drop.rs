@@ -28,7 +28,7 @@ async fn ten_drops_at_once_need_fewer_locks_than_the_defaults_give() -> Result<(
     let replica = Replica::filled(&database, 10).await?;
     let mut others = Vec::new();
     for _ in 0..4 {
-        others.push(Replica::start(&database, &[("POOL_TARGET", "10"), ("DB_POOL_SIZE", "3")]).await?);
+        others.push(Replica::start(&database, &[("POOL_TARGET", "10"), ("DB_POOL_SIZE", "4")]).await?);
     }
     let look = database.connect().await?;
     look.batch_execute(TOGETHER).await?;

@@ -138,6 +138,65 @@ async fn demo_data_in_the_pool_is_renewed_before_it_is_old() -> Result<()> {
     assert_as_if_seeded_at_once(&look, &home, &["ecommerce"]).await
 }
 
+/// A session that chose the shop comes, does something, and goes. Returns what the slot's demo data was made from before
+/// and after.
+async fn visit(replica: &Replica, look: &Client, what: &str) -> Result<(uuid::Uuid, uuid::Uuid)> {
+    let id = session();
+    let home = replica.provision(id, &["ecommerce"]).await?;
+    let slot = look
+        .query_one(
+            "SELECT id, seed FROM provisioner.slots WHERE session_id = $1",
+            &[&id.uuid()],
+        )
+        .await?;
+    look.batch_execute(&format!(
+        "SET search_path = {}; {what}; RESET search_path",
+        home.schema_name
+    ))
+    .await?;
+    replica.drop_schema(id).await?;
+    until_furnished(look).await?;
+    let after = look
+        .query_one(
+            "SELECT seed FROM provisioner.slots WHERE id = $1",
+            &[&slot.get::<_, i32>(0)],
+        )
+        .await?;
+    Ok((slot.get(1), after.get(0)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demo_data_that_the_last_session_only_looked_at_stays() -> Result<()> {
+    let database = database().await?;
+    let (replica, look) = furnished(&database, 1).await?;
+    let (before, after) = visit(&replica, &look, "SELECT FROM users FOR UPDATE").await?;
+    assert_eq!(before, after);
+    let home = replica.provision(session(), &["ecommerce"]).await?;
+    assert_as_if_seeded_at_once(&look, &home, &["ecommerce"]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demo_data_that_the_last_session_touched_is_made_anew() -> Result<()> {
+    let database = database().await?;
+    let (replica, look) = furnished(&database, 1).await?;
+    for what in [
+        "UPDATE users SET name = name WHERE email = 'admin@preview.local'",
+        "DELETE FROM faqs WHERE id = (SELECT id FROM faqs LIMIT 1)",
+        "INSERT INTO number_sequences VALUES (gen_random_uuid(), 'of the visitor', 1)",
+        "WITH gone AS (DELETE FROM faqs WHERE id = (SELECT id FROM faqs LIMIT 1) RETURNING *) INSERT INTO faqs SELECT * FROM gone",
+        "INSERT INTO tasks_projects (id, name, key) VALUES (gen_random_uuid(), 'mine', 'MINE'); DELETE FROM faqs WHERE id = (SELECT id FROM faqs LIMIT 1)",
+    ] {
+        let (before, after) = visit(&replica, &look, what).await?;
+        assert_ne!(before, after, "{what}");
+        let next = session();
+        let home = replica.provision(next, &["ecommerce"]).await?;
+        assert_as_if_seeded_at_once(&look, &home, &["ecommerce"]).await?;
+        replica.drop_schema(next).await?;
+        until_furnished(&look).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_that_cannot_be_furnished_is_not_given_out() -> Result<()> {
     let database = database().await?;
