@@ -3,30 +3,24 @@
 
 use uuid::Uuid;
 
-use crate::{
-    http::{Answer, Call, Result},
-    resource::journal,
-};
+use crate::http::{Answer, Call};
 
 /// Resources whose writes are not audited: notifications, the sandbox's and the cart.
 const EXEMPT: [&str; 5] = ["notifications", "emails", "payment-intents", "uploads", "cart"];
 
 /// Writes the row for a request that succeeded, in its transaction.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn record(call: &Call, answer: &mut Answer) -> Result<()> {
+pub fn record(call: &Call, answer: &mut Answer) {
     let route = call.route();
     let by_staff = call.is_staff() && !EXEMPT.contains(&route.resource);
     if !route.is_write() || !(by_staff || route.audited) {
-        return Ok(());
+        return;
     }
     let subject = answer.take_subject();
     let (actor, name) = match (call.caller(), &subject.actor) {
         (_, Some((id, name))) => (Some(*id), name.clone()),
         (Some(caller), None) => (Some(caller.id), caller.name.clone()),
         // Nobody is signed in and nobody was signed in by this: a logout without a token, say.
-        (None, None) => return Ok(()),
+        (None, None) => return,
     };
     let entity = format!("{}.{}", route.module, route.resource);
     let title = if subject.title.is_empty() {
@@ -50,6 +44,5 @@ pub async fn record(call: &Call, answer: &mut Answer) -> Result<()> {
         summary.into(),
         subject.changes.into(),
     ];
-    journal::insert(call, "audit_logs", sql, values).await?;
-    Ok(())
+    call.closing().insert("audit_logs", sql, values);
 }

@@ -3,8 +3,10 @@
 use fault::Fault;
 use futures::future::BoxFuture;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Alias, CaseStatement, Expr, ExprTrait, Order},
+    ColumnTrait, ConnectionTrait, QueryFilter, QueryResult, QuerySelect, QueryTrait,
+    sea_query::{
+        Asterisk, CaseStatement, Expr, ExprTrait, Func, Order, Query, SelectStatement, UnionType, WindowStatement,
+    },
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -33,7 +35,7 @@ pub struct Searched {
     /// Who may find anything in it; which rows is told by the collection's own `visible`.
     pub who: &'static [Who],
     fields: Fields,
-    find: fn(Call, Fields, Vec<String>, u64) -> BoxFuture<'static, Result<Found>>,
+    select: fn(Call, Fields, Vec<String>) -> BoxFuture<'static, Result<SelectStatement>>,
     resource: &'static str,
 }
 
@@ -44,12 +46,6 @@ struct Fields {
     text: &'static str,
     /// An application path with fields in braces.
     path: &'static str,
-}
-
-/// What was found in a collection.
-struct Found {
-    total: i64,
-    items: Vec<Value>,
 }
 
 impl Searched {
@@ -70,7 +66,7 @@ impl Searched {
                 text: fields.1,
                 path,
             },
-            find: |call, fields, words, limit| Box::pin(find::<R>(call, fields, words, limit)),
+            select: |call, fields, words| Box::pin(hits::<R>(call, fields, words)),
             resource: R::SPEC.name,
         }
     }
@@ -82,7 +78,9 @@ impl Searched {
         self
     }
 
-    fn is_open(&self, call: &Call) -> bool {
+    /// Whether the caller may find anything in it.
+    #[must_use]
+    pub fn is_open(&self, call: &Call) -> bool {
         let is_granted = modules::feature(self.feature).is_some_and(|feature| feature.always)
             || call.tenant().enabled.iter().any(|slug| slug == self.feature);
         let may = |who: &Who| match who {
@@ -93,26 +91,56 @@ impl Searched {
         };
         is_granted && self.who.iter().any(may)
     }
+}
 
-    /// Its group of hits for a caller, or `None` when there is nothing to show.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn group(&self, call: &Call, module: &str, words: &[String], limit: u64) -> Result<Option<Value>> {
-        if !self.is_open(call) {
-            return Ok(None);
+/// The hits of collections, each with its module, in groups; one statement for all of them.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn groups(
+    call: &Call,
+    searched: &[(&'static str, &'static Searched)],
+    words: &[String],
+    limit: u64,
+) -> Result<Vec<Value>> {
+    let mut all: Option<SelectStatement> = None;
+    for (i, (_, searched)) in (0..).zip(searched) {
+        let mut hits = (searched.select)(call.clone(), searched.fields, words.to_vec()).await?;
+        let group: i32 = i;
+        hits.expr_as(group, "hit_group").limit(limit);
+        let hits = Query::select().column(Asterisk).from_subquery(hits, "hits").to_owned();
+        match &mut all {
+            None => all = Some(hits),
+            Some(all) => {
+                all.union(UnionType::All, hits);
+            }
         }
-        let found = (self.find)(call.clone(), self.fields, words.to_vec(), limit).await?;
-        Ok((found.total > 0).then(|| {
-            json!({
-                "module": module,
-                "resource": self.resource,
-                "title": self.title,
-                "total": found.total,
-                "items": found.items,
-            })
-        }))
     }
+    let Some(mut all) = all else { return Ok(Vec::new()) };
+    let found = call
+        .tx()
+        .query_all(all.order_by("hit_group", Order::Asc).order_by("hit_place", Order::Asc))
+        .await?;
+    let mut groups = Vec::new();
+    for (i, (module, searched)) in (0_i32..).zip(searched) {
+        let (mut total, mut items) = (0_i64, Vec::new());
+        for row in &found {
+            if row.try_get::<i32>("", "hit_group")? == i {
+                total = row.try_get("", "hits")?;
+                items.push(item(searched.fields, row, words)?);
+            }
+        }
+        if total > 0 {
+            groups.push(json!({
+                "module": module,
+                "resource": searched.resource,
+                "title": searched.title,
+                "total": total,
+                "items": items,
+            }));
+        }
+    }
+    Ok(groups)
 }
 
 /// A group of hits.
@@ -138,12 +166,11 @@ const HIT: Shape = Shape::of(
 );
 
 /// Rows whose title matches come first, then the newest. Matching is that of `q` on the collection's list.
-async fn find<R: Resource>(call: Call, fields: Fields, words: Vec<String>, limit: u64) -> Result<Found> {
+async fn hits<R: Resource>(call: Call, fields: Fields, words: Vec<String>) -> Result<SelectStatement> {
     let column = |name: &str| {
         find_column::<R>(name).ok_or_else(|| Fault::internal(format!("{} has no field {name}", R::SPEC.name)))
     };
     let (id, created) = (column("id")?, column("createdAt")?);
-    let (title, text) = (column(fields.title)?, column(fields.text)?);
     let mut searched = vec![fields.title, fields.text];
     searched.extend(
         R::SPEC
@@ -152,54 +179,48 @@ async fn find<R: Resource>(call: Call, fields: Fields, words: Vec<String>, limit
             .iter()
             .filter(|field| **field != fields.title && **field != fields.text),
     );
-
     let in_title: Expr = CaseStatement::new()
         .case(matches::<R>(&words, &[fields.title]), 0)
         .finally(1)
         .into();
+    let places = WindowStatement::new()
+        .order_by_expr(in_title, Order::Asc)
+        .order_by(created.as_column_ref(), Order::Desc)
+        .order_by(id.as_column_ref(), Order::Desc)
+        .take();
     let mut query = select::<R>()
         .select_only()
         .column_as(id, "hit_id")
-        .column_as(title, "hit_title")
-        .column_as(text, "hit_text")
         .filter(R::visible(&call).await?)
         .filter(matches::<R>(&words, &searched))
-        .order_by(in_title, Order::Asc)
-        .order_by(created, Order::Desc)
-        .order_by(id, Order::Desc)
-        .limit(limit)
         .into_query();
-    let named = names(fields.path);
-    for name in &named {
-        query.expr_as(
-            column(name)?.into_expr().cast_as(Alias::new("text")),
-            Alias::new(format!("path_{name}")),
-        );
-    }
-    query.expr_as(Expr::cust("count(*) OVER ()"), Alias::new("hits"));
+    let text = |name: &str| Ok::<_, Fault>(column(name)?.into_expr().cast_as("text"));
+    query
+        .expr_as(text(fields.title)?, "hit_title")
+        .expr_as(text(fields.text)?, "hit_text");
+    let named: Vec<Expr> = names(fields.path).into_iter().map(text).collect::<Result<_, _>>()?;
+    query
+        .expr_as(Func::cust("json_build_array").args(named), "hit_path")
+        .expr_as(Expr::cust("count(*) OVER ()"), "hits")
+        .expr_window_as(Func::cust("row_number"), places, "hit_place")
+        .order_by("hit_place", Order::Asc);
+    Ok(query)
+}
 
-    let mut found = Found {
-        total: 0,
-        items: Vec::new(),
-    };
-    for row in call.tx().query_all(&query).await? {
-        found.total = row.try_get("", "hits")?;
-        let id: Uuid = row.try_get("", "hit_id")?;
-        let (title, text): (Option<String>, Option<String>) =
-            (row.try_get("", "hit_title")?, row.try_get("", "hit_text")?);
-        let mut path = fields.path.to_owned();
-        for name in &named {
-            let value: Option<String> = row.try_get("", &format!("path_{name}"))?;
-            path = path.replace(&format!("{{{name}}}"), &value.unwrap_or_default());
-        }
-        found.items.push(json!({
-            "id": id,
-            "title": title.unwrap_or_default().chars().take(LONGEST).collect::<String>(),
-            "excerpt": text.as_deref().map(|text| excerpt(text, &words)).filter(|text| !text.is_empty()),
-            "path": path,
-        }));
+fn item(fields: Fields, row: &QueryResult, words: &[String]) -> Result<Value> {
+    let id: Uuid = row.try_get("", "hit_id")?;
+    let (title, text): (Option<String>, Option<String>) = (row.try_get("", "hit_title")?, row.try_get("", "hit_text")?);
+    let values: Value = row.try_get("", "hit_path")?;
+    let mut path = fields.path.to_owned();
+    for (i, name) in names(fields.path).into_iter().enumerate() {
+        path = path.replace(&format!("{{{name}}}"), values[i].as_str().unwrap_or_default());
     }
-    Ok(found)
+    Ok(json!({
+        "id": id,
+        "title": title.unwrap_or_default().chars().take(LONGEST).collect::<String>(),
+        "excerpt": text.as_deref().map(|text| excerpt(text, words)).filter(|text| !text.is_empty()),
+        "path": path,
+    }))
 }
 
 /// The fields in a path's braces.

@@ -5,7 +5,6 @@ use std::{str::FromStr, sync::Arc};
 use fault::{Detail, Fault};
 use modules::{MODULES, Setting, SettingKind};
 use rust_decimal::Decimal;
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -22,25 +21,38 @@ const CURRENCY: &str = "app.currency";
 pub struct Settings(Arc<Map<String, Value>>);
 
 impl Settings {
-    /// Reads them, in one statement for each request.
+    /// What was stored of them, as a column of any statement.
+    pub const STORED: &'static str = "(SELECT json_object_agg(key, value) FROM settings)";
+
+    /// All of them, from [`Self::STORED`].
+    #[must_use]
+    pub fn of(currency: &str, stored: Option<Value>) -> Self {
+        let mut values = presets(currency);
+        let stored = match stored {
+            Some(Value::Object(stored)) => stored,
+            _ => Map::new(),
+        };
+        for (key, stored) in stored {
+            // A key that the modules have dropped since it was stored is passed over.
+            if let Some(value) = values.get_mut(&key).filter(|_| key != CURRENCY) {
+                *value = stored;
+            }
+        }
+        Self(Arc::new(values))
+    }
+
+    /// Reads them, once for each request; with whoever signed in when the request writes.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn load(call: &Call) -> Result<Self> {
-        if let Some(settings) = call.settings().get() {
-            return Ok(settings.clone());
+        if let Some(settings) = call.recall() {
+            return Ok(settings);
         }
-        let mut values = presets(&call.tenant().currency);
-        let sql = Statement::from_string(DbBackend::Postgres, "SELECT key, value FROM settings");
-        for row in call.tx().query_all_raw(sql).await? {
-            let key: String = row.try_get("", "key")?;
-            // A key that the modules have dropped since it was stored is passed over.
-            if let Some(value) = values.get_mut(&key).filter(|_| key != CURRENCY) {
-                *value = row.try_get("", "value")?;
-            }
-        }
-        let settings = Self(Arc::new(values));
-        let _ = call.settings().set(settings.clone());
+        let row = call.row(&format!("SELECT {} AS stored", Self::STORED), []).await?;
+        let stored = row.map_or(Ok(None), |row| row.try_get("", "stored"))?;
+        let settings = Self::of(&call.tenant().currency, stored);
+        call.remember(settings.clone());
         Ok(settings)
     }
 

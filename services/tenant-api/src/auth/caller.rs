@@ -3,13 +3,16 @@
 use axum::http::{HeaderMap, header};
 use chrono::{DateTime, Utc};
 use fault::{Fault, codes};
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Claims, Tokens};
 use crate::{
-    http::Result,
+    http::{Result, Route},
+    modules::ROLES,
+    settings::Settings,
     tenant::{Tenant, transaction::Tx},
 };
 
@@ -65,6 +68,8 @@ pub struct Caller {
     pub role: Role,
     /// The sign-in of this request.
     pub sign_in: Uuid,
+    /// The roles of the called module, and a row by which each is held.
+    pub held: Vec<(&'static str, Option<Uuid>)>,
 }
 
 impl Caller {
@@ -81,11 +86,12 @@ impl Caller {
     }
 }
 
-#[derive(FromQueryResult)]
-struct Found {
-    name: String,
-    email: String,
-    role: String,
+/// Who is signed in, and what was read along with it.
+pub struct Known {
+    /// The user.
+    pub caller: Caller,
+    /// The session's settings, when the request writes: what it causes is often written about.
+    pub settings: Option<Settings>,
 }
 
 /// The value of a cookie.
@@ -111,9 +117,9 @@ pub async fn identify(
     tx: &Tx,
     tenant: &Tenant,
     headers: &HeaderMap,
-    ignores_bearer: bool,
+    route: &Route,
     now: DateTime<Utc>,
-) -> Result<Option<Caller>> {
+) -> Result<Option<Known>> {
     let bad = || {
         Fault::new(
             codes::UNAUTHORIZED,
@@ -130,32 +136,55 @@ pub async fn identify(
         None => (cookie(headers, ACCESS_COOKIE), false),
     };
     let claims = token.and_then(|token| tokens.read(token, tenant.session, now));
-    let caller = match claims {
-        Some(claims) => find(tx, &claims).await?,
+    let known = match claims {
+        Some(claims) => find(tx, tenant, route, &claims).await?,
         None => None,
     };
-    if caller.is_none() && is_bearer && !ignores_bearer {
+    if known.is_none() && is_bearer && !route.ignores_bearer {
         return Err(bad().into());
     }
-    Ok(caller)
+    Ok(known)
 }
 
-/// A sign-in ends with its session, which may have been extended since: what counts is that it was not revoked.
-async fn find(tx: &Tx, claims: &Claims) -> Result<Option<Caller>> {
-    let sql = "SELECT u.name, u.email, u.role FROM auth_sessions s JOIN users u ON u.id = s.user_id \
-               WHERE s.id = $1 AND u.id = $2 AND s.revoked_at IS NULL AND u.status = 'active'";
+/// The account with its roles in the module, and the settings, in one statement. A sign-in ends with its session, which
+/// may have been extended since: what counts is that it was not revoked.
+async fn find(tx: &Tx, tenant: &Tenant, route: &Route, claims: &Claims) -> Result<Option<Known>> {
+    let roles = ROLES.iter().filter(|role| role.module() == route.module);
+    let mut sql = "SELECT u.name, u.email, u.role".to_owned();
+    for (i, role) in roles.clone().enumerate() {
+        sql.push_str(&format!(", ({} LIMIT 1) AS role_{i}", role.held));
+    }
+    if route.is_write() {
+        sql.push_str(&format!(", {} AS settings", Settings::STORED));
+    }
+    sql.push_str(
+        " FROM auth_sessions s JOIN users u ON u.id = s.user_id \
+         WHERE s.id = $1 AND u.id = $2 AND s.revoked_at IS NULL AND u.status = 'active'",
+    );
     let values = [claims.sid.into(), claims.sub.into()];
     let row = tx
         .query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
         .await?;
-    let found = row.map(|row| Found::from_query_result(&row, "")).transpose()?;
-    Ok(found.map(|found| Caller {
+    let Some(row) = row else { return Ok(None) };
+    let held = roles
+        .enumerate()
+        .map(|(i, role)| Ok((role.name, row.try_get("", &format!("role_{i}"))?)))
+        .collect::<Result<_>>()?;
+    let settings = if route.is_write() {
+        let stored: Option<Value> = row.try_get("", "settings")?;
+        Some(Settings::of(&tenant.currency, stored))
+    } else {
+        None
+    };
+    let caller = Caller {
         id: claims.sub,
-        name: found.name,
-        email: found.email,
-        role: Role::parse(&found.role),
+        name: row.try_get("", "name")?,
+        email: row.try_get("", "email")?,
+        role: Role::parse(&row.try_get::<String>("", "role")?),
         sign_in: claims.sid,
-    }))
+        held,
+    };
+    Ok(Some(Known { caller, settings }))
 }
 
 #[cfg(test)]

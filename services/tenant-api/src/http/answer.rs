@@ -25,6 +25,8 @@ pub struct Answer {
     pub(super) subject: Option<Subject>,
     /// Statements that its transaction took.
     pub(super) statements: u32,
+    /// Whether one of them looked again at what the request had written.
+    pub(super) looked_again: bool,
 }
 
 /// What an answer took of the database: an extension of its response, for whoever stands around the router.
@@ -32,8 +34,10 @@ pub struct Answer {
 pub struct Spent {
     /// The route that answered.
     pub route: Arc<Route>,
-    /// Statements, BEGIN and COMMIT left out.
+    /// Statements. The one message with BEGIN, role and search_path is none, nor is COMMIT.
     pub statements: u32,
+    /// Whether one of them was the second of [`crate::closing`]: near a row limit, or for a rule over all rows.
+    pub looked_again: bool,
 }
 
 #[derive(Debug)]
@@ -66,6 +70,7 @@ impl Answer {
             status: None,
             subject: None,
             statements: 0,
+            looked_again: false,
         }
     }
 
@@ -155,8 +160,11 @@ impl Answer {
         for (name, value) in self.headers {
             headers.append(name, value);
         }
-        let statements = self.statements;
-        response.extensions_mut().insert(Spent { route, statements });
+        response.extensions_mut().insert(Spent {
+            route,
+            statements: self.statements,
+            looked_again: self.looked_again,
+        });
         response
     }
 }

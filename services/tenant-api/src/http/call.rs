@@ -1,8 +1,8 @@
 //! A request as handlers see it: who calls, for which session, with what, and the one transaction.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{Extensions, HeaderMap, HeaderName};
 use chrono::{DateTime, Utc};
 use fault::{Fault, codes};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{App, Result, Route, body::Raw, query::Query};
 use crate::{
     auth::Caller,
-    settings::Settings,
+    closing::Closing,
     tenant::{Tenant, transaction::Tx},
 };
 
@@ -34,7 +34,8 @@ pub(super) struct Parts {
     pub body: Map<String, Value>,
     pub now: DateTime<Utc>,
     pub is_secure: bool,
-    pub settings: OnceLock<Settings>,
+    pub closing: Closing,
+    pub memory: Mutex<Extensions>,
 }
 
 impl Call {
@@ -195,9 +196,22 @@ impl Call {
         &self.0.raw
     }
 
-    /// The session's settings, once they were read; [`Settings::load`] reads them.
-    pub(crate) fn settings(&self) -> &OnceLock<Settings> {
-        &self.0.settings
+    /// What will be written at the end of the request.
+    #[must_use]
+    pub fn closing(&self) -> &Closing {
+        &self.0.closing
+    }
+
+    /// Keeps what the request has found out, by its type, for whoever asks for it again.
+    pub(crate) fn remember<T: Clone + Send + Sync + 'static>(&self, found: T) {
+        let mut memory = self.0.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.insert(found);
+    }
+
+    /// What was found out before.
+    pub(crate) fn recall<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        let memory = self.0.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.get().cloned()
     }
 
     /// A header, when it is text.

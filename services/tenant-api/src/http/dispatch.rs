@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex},
 };
 
 use axum::{
     extract::{RawPathParams, Request, rejection::RawPathParamsRejection},
-    http::{HeaderMap, Method},
+    http::{Extensions, HeaderMap, Method},
     response::{IntoResponse, Response},
 };
 use chrono::SubsecRound;
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     audit,
     auth::{Caller, caller, roles},
+    closing::{self, Closing},
     resource::{Field, Write, value},
     tenant::{
         directory,
@@ -183,8 +184,13 @@ impl Incoming {
         );
         // As precise as it is stored, so that an answer shows the same instant as the next one.
         let now = app.clock.now().trunc_subsecs(3);
-        let caller = caller::identify(&app.tokens, &tx, &admitted.tenant, &headers, route.ignores_bearer, now).await?;
-        roles::admit(&route, caller.as_ref(), &tx).await?;
+        let known = caller::identify(&app.tokens, &tx, &admitted.tenant, &headers, &route, now).await?;
+        let (caller, settings) = known.map_or((None, None), |known| (Some(known.caller), known.settings));
+        let mut memory = Extensions::new();
+        if let Some(settings) = settings {
+            memory.insert(settings);
+        }
+        roles::admit(&route, caller.as_ref())?;
         let query = Query::read(query.as_deref())?;
         let body = checked_body(route.body, &raw, caller.as_ref())?;
         let call = Call(Arc::new(Parts {
@@ -200,7 +206,8 @@ impl Incoming {
             body,
             now,
             is_secure,
-            settings: OnceLock::new(),
+            closing: Closing::default(),
+            memory: Mutex::new(memory),
         }));
 
         let claim = if call.route().idempotent {
@@ -213,11 +220,12 @@ impl Incoming {
         }
         let mut answer = (call.route().handler)(call.clone()).await?;
         if answer.is_refusal() {
-            idempotency::forget(&call, &claim).await?;
+            idempotency::forget(&call, &claim);
         } else {
-            audit::record(&call, &mut answer).await?;
-            idempotency::keep(&call, &claim, &answer).await?;
+            audit::record(&call, &mut answer);
+            idempotency::keep(&call, &claim, &answer);
         }
+        answer.looked_again = closing::close(&call).await?;
         if access == Access::ReadWrite {
             call.tx().commit().await?;
         }

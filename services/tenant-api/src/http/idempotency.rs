@@ -2,13 +2,11 @@
 
 use axum::http::{HeaderName, HeaderValue};
 use fault::{Fault, codes};
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Answer, Call, Result, answer::Content};
-use crate::resource::journal;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -21,10 +19,6 @@ pub enum Claim {
     First(Uuid),
     /// It was answered before.
     Replay(Box<Answer>),
-}
-
-fn statement(sql: &str, values: impl IntoIterator<Item = sea_orm::Value>) -> Statement {
-    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
 }
 
 /// Takes the key. A second request with the same key waits here until the first one is over.
@@ -57,15 +51,13 @@ pub async fn claim(call: &Call) -> Result<Claim> {
         route.clone().into(),
         hash.clone().into(),
     ];
-    if journal::insert(call, "idempotency_keys", insert, values).await? == 1 {
+    if call.run(insert, values).await? == 1 {
+        call.closing().watch("idempotency_keys");
         return Ok(Claim::First(id));
     }
     let select =
         "SELECT body_hash, status, response FROM idempotency_keys WHERE caller = $1 AND route = $2 AND key = $3";
-    let row = call
-        .tx()
-        .query_one_raw(statement(select, [caller.into(), route.into(), key.into()]))
-        .await?;
+    let row = call.row(select, [caller.into(), route.into(), key.into()]).await?;
     let row = row.ok_or_else(|| Fault::internal("an idempotency key vanished"))?;
     if row.try_get::<String>("", "body_hash")? != hash {
         return Err(Fault::new(
@@ -86,30 +78,20 @@ pub async fn claim(call: &Call) -> Result<Claim> {
 }
 
 /// Keeps the answer for the next request with the key, in the same transaction as its effects.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn keep(call: &Call, claim: &Claim, answer: &Answer) -> Result<()> {
+pub fn keep(call: &Call, claim: &Claim, answer: &Answer) {
     let (Claim::First(id), Content::One(data)) = (claim, &answer.content) else {
-        return Ok(());
+        return;
     };
     let kept = json!({ "data": data, "location": answer.location });
     let status = i32::from(answer.status.unwrap_or(call.route().status));
     let update = "UPDATE idempotency_keys SET status = $2, response = $3, updated_at = now() WHERE id = $1";
-    call.tx()
-        .execute_raw(statement(update, [(*id).into(), status.into(), kept.into()]))
-        .await?;
-    Ok(())
+    call.closing().write(update, [(*id).into(), status.into(), kept.into()]);
 }
 
 /// Gives the key back after a refusal whose effects are kept: failures are not stored.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn forget(call: &Call, claim: &Claim) -> Result<()> {
+pub fn forget(call: &Call, claim: &Claim) {
     if let Claim::First(id) = claim {
         let delete = "DELETE FROM idempotency_keys WHERE id = $1";
-        call.tx().execute_raw(statement(delete, [(*id).into()])).await?;
+        call.closing().write(delete, [(*id).into()]);
     }
-    Ok(())
 }

@@ -198,16 +198,19 @@ pub(super) async fn redeem(call: &Call, claim: &Claim, order: Uuid, buyer: Uuid)
         claim.discount.into(),
     ];
     call.run(sql, values).await?;
+    call.closing().watch("coupon_redemptions");
     Ok(())
 }
 
-/// Gives back the uses of orders that were cancelled or fully refunded; orders without a coupon change nothing.
-pub(super) async fn give_back(call: &Call, orders: &[Uuid]) -> Result<()> {
-    let sql = "WITH gone AS (DELETE FROM coupon_redemptions WHERE order_id = ANY ($1) RETURNING coupon_id), \
-               counted AS (SELECT coupon_id, count(*) AS uses FROM gone GROUP BY coupon_id) \
-               UPDATE coupons SET used_count = GREATEST(used_count - uses, 0) FROM counted WHERE id = coupon_id";
-    call.run(sql, [uuids(orders)]).await?;
-    Ok(())
+/// Gives back the uses of orders that were cancelled or fully refunded, at the end of the request; orders without a
+/// coupon change nothing. The orders must be locked.
+pub(super) fn give_back(call: &Call, orders: &[Uuid]) {
+    let uses = "UPDATE coupons SET used_count = GREATEST(used_count - uses, 0) FROM \
+                (SELECT coupon_id, count(*) AS uses FROM coupon_redemptions WHERE order_id = ANY ($1) \
+                 GROUP BY coupon_id) AS gone WHERE id = coupon_id";
+    call.closing().write(uses, [uuids(orders)]);
+    let gone = "DELETE FROM coupon_redemptions WHERE order_id = ANY ($1)";
+    call.closing().write(gone, [uuids(orders)]);
 }
 
 #[cfg(test)]

@@ -53,24 +53,12 @@ pub async fn refunded(call: &Call, order: &Model, amount: Decimal, reason: &str)
 }
 
 /// Notifies the buyer that money was given back: `core.order-refunded`.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn notify_refunded(call: &Call, order: &Model, amount: Decimal) -> Result<()> {
-    let Some(buyer) = order.user_id else {
-        return Ok(());
-    };
+pub fn notify_refunded(call: &Call, order: &Model, amount: Decimal) {
+    let Some(buyer) = order.user_id else { return };
     let title = format!("Refund for order {}", order.number);
     let body = format!("{} {} were given back.", money(amount), order.currency);
-    notify(
-        call,
-        To::Users(&[buyer]),
-        "core.order-refunded",
-        title,
-        Some(body),
-        &path(order),
-    )
-    .await
+    let to = To::Users(&[buyer]);
+    notify(call, to, "core.order-refunded", &title, Some(&body), &path(order));
 }
 
 fn path(order: &Model) -> String {

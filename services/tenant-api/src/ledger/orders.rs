@@ -2,7 +2,8 @@
 
 use fault::Fault;
 use rust_decimal::Decimal;
-use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
+use sea_orm::{ActiveValue::Set, EntityTrait};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -19,7 +20,7 @@ use crate::{
         order_items,
         orders::{ActiveModel, Entity, Model},
     },
-    resource::precheck,
+    resource::{update, value::instant},
     sandbox::card::{Card, Payment},
 };
 
@@ -108,14 +109,9 @@ pub async fn place(call: &Call, purchase: Purchase) -> Result<Placed> {
             Charged::Paid(_) => Err(Fault::internal("a declining card paid").into()),
         };
     }
-    let rooms = [
-        ("orders", 1),
-        ("order_items", purchase.lines.len() as u64),
-        ("payments", u64::from(card.is_some())),
-        ("coupon_redemptions", u64::from(purchase.coupon.is_some())),
-    ];
-    precheck::rooms(call, &rooms).await?;
-
+    for table in ["orders", "order_items"] {
+        call.closing().watch(table);
+    }
     let is_paid = card.is_some() || totals.total.is_zero();
     let order = insert(call, &purchase, &totals, is_paid).await?;
     let items = insert_items(call, order.id, &purchase.lines).await?;
@@ -197,17 +193,23 @@ async fn insert_items(call: &Call, order: Uuid, lines: &[Line]) -> Result<Vec<or
     Ok(items)
 }
 
-/// A pending order was paid outside the card flow, on delivery say; no intent is made.
+/// A pending order was paid outside the card flow, on delivery say; no intent is made. `order` must be locked.
 ///
 /// # Errors
 /// 409 `INVALID_STATE` when it is not pending.
-pub async fn mark_paid(call: &Call, order: Uuid) -> Result<Model> {
-    let sql = "UPDATE orders SET status = 'paid', paid_at = $2, updated_at = $2 WHERE id = $1 AND status = 'pending' \
-               RETURNING *";
-    let values = [order.into(), call.now().into()];
-    let row = call.row(sql, values).await?;
-    let row = row.ok_or_else(|| invalid_state("Only a pending order can be paid."))?;
-    Ok(Model::from_query_result(&row, "")?)
+pub async fn mark_paid(call: &Call, order: &Model) -> Result<Model> {
+    if order.status != "pending" {
+        return Err(invalid_state("Only a pending order can be paid.").into());
+    }
+    update::write::<Entity>(call, order, &paid(call)).await
+}
+
+/// What a pending order becomes.
+fn paid(call: &Call) -> Map<String, Value> {
+    Map::from_iter([
+        ("status".to_owned(), json!("paid")),
+        ("paidAt".to_owned(), json!(instant(call.now()))),
+    ])
 }
 
 /// What became of paying a pending order.
@@ -241,6 +243,9 @@ pub async fn pay(call: &Call, order: &Model, card: &Card) -> Result<Paid> {
     };
     match payments::charge(call, charge).await? {
         Charged::Declined(fault) => Ok(Paid::Declined(fault)),
-        Charged::Paid(_) => Ok(Paid::Order(Box::new(mark_paid(call, order.id).await?))),
+        Charged::Paid(_) => {
+            let after = update::write_later::<Entity>(call, order, &paid(call))?;
+            Ok(Paid::Order(Box::new(after)))
+        }
     }
 }

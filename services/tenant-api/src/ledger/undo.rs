@@ -2,18 +2,15 @@
 //! the use of a coupon is given back with the whole order.
 
 use rust_decimal::Decimal;
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::FromQueryResult;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{coupons, invalid_state};
 use crate::{
     http::{Call, Result},
-    modules::core::orders::{Column, Entity, Model},
-    resource::{
-        precheck,
-        value::{money, uuids},
-    },
+    modules::core::orders::Model,
+    resource::value::money,
 };
 
 /// A purchase that was taken back.
@@ -32,32 +29,8 @@ pub struct Undone {
 /// # Errors
 /// 409 `ROW_LIMIT_REACHED`.
 pub async fn undo(call: &Call, orders: &[Uuid], reason: &str) -> Result<Vec<Undone>> {
-    let before = Entity::find()
-        .filter(Column::Id.is_in(orders.iter().copied()))
-        .order_by_asc(Column::Id)
-        .lock_exclusive()
-        .all(call.tx())
-        .await?;
-    let is_paid = |order: &&Model| matches!(order.status.as_str(), "paid" | "partially_refunded");
-    let pending: Vec<Uuid> = before
-        .iter()
-        .filter(|order| order.status == "pending")
-        .map(|order| order.id)
-        .collect();
-    let paid: Vec<(&Model, Decimal)> = before
-        .iter()
-        .filter(is_paid)
-        .map(|order| (order, left(order)))
-        .collect();
-
-    let mut after = cancel_all(call, &pending).await?;
-    after.extend(give(call, &paid, reason).await?);
-    let now = |order: &Model| after.iter().find(|after| after.id == order.id).unwrap_or(order).clone();
-    let undone = before.iter().map(|order| Undone {
-        refunded: if is_paid(&order) { left(order) } else { Decimal::ZERO },
-        order: now(order),
-    });
-    Ok(undone.collect())
+    let all: Vec<_> = orders.iter().map(|order| (*order, None)).collect();
+    take_back(call, &all, reason).await
 }
 
 /// Cancels a pending order.
@@ -65,8 +38,13 @@ pub async fn undo(call: &Call, orders: &[Uuid], reason: &str) -> Result<Vec<Undo
 /// # Errors
 /// 409 `INVALID_STATE` when it is not pending.
 pub async fn cancel(call: &Call, order: Uuid) -> Result<Model> {
-    let cancelled = cancel_all(call, &[order]).await?.pop();
-    cancelled.ok_or_else(|| invalid_state("Only a pending order can be cancelled.").into())
+    let sql = "UPDATE orders SET status = 'cancelled', cancelled_at = $2, updated_at = $2 \
+               WHERE status = 'pending' AND id = $1 RETURNING *";
+    let row = call.row(sql, [order.into(), call.now().into()]).await?;
+    let row = row.ok_or_else(|| invalid_state("Only a pending order can be cancelled."))?;
+    let order = Model::from_query_result(&row, "")?;
+    give_back(call, [&order]);
+    Ok(order)
 }
 
 /// Gives money back, `amount` or all that is left. `order` must be locked.
@@ -87,11 +65,8 @@ pub async fn refund(call: &Call, order: &Model, amount: Option<Decimal>, reason:
         let must = format!("must be at most {}: so much is left of the order", money(left));
         return Err(fault::Fault::field("amount", must).into());
     }
-    let after = give(call, &[(order, amount)], reason).await?.pop();
-    Ok(Undone {
-        order: after.ok_or_else(|| invalid_state("This order changed at this moment."))?,
-        refunded: amount,
-    })
+    let undone = take_back(call, &[(order.id, Some(amount))], reason).await?.pop();
+    Ok(undone.ok_or_else(|| invalid_state("This order changed at this moment."))?)
 }
 
 /// What can still be given back.
@@ -99,62 +74,53 @@ fn left(order: &Model) -> Decimal {
     order.total - order.refunded_total
 }
 
-async fn cancel_all(call: &Call, orders: &[Uuid]) -> Result<Vec<Model>> {
-    if orders.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sql = "UPDATE orders SET status = 'cancelled', cancelled_at = $2, updated_at = $2 \
-               WHERE status = 'pending' AND id = ANY ($1) RETURNING *";
-    let cancelled = changed(call, sql, [uuids(orders), call.now().into()]).await?;
-    give_back(call, cancelled.iter()).await?;
-    Ok(cancelled)
-}
-
-/// Writes refunds of locked orders. An order of 0.00 becomes refunded without one.
-async fn give(call: &Call, refunds: &[(&Model, Decimal)], reason: &str) -> Result<Vec<Model>> {
-    if refunds.is_empty() {
-        return Ok(Vec::new());
-    }
-    precheck::rooms(call, &[("refunds", refunds.len() as u64)]).await?;
-    let sql = "WITH given AS (SELECT * FROM jsonb_to_recordset($1) AS g(id uuid, sale uuid, amount numeric)), \
+/// Cancels what is pending, and of what is paid gives back the amount, or all that is left.
+async fn take_back(call: &Call, orders: &[(Uuid, Option<Decimal>)], reason: &str) -> Result<Vec<Undone>> {
+    let sql = "WITH wanted AS (SELECT * FROM jsonb_to_recordset($1) AS w(id uuid, sale uuid, amount numeric)), \
+               before AS (SELECT o.id, o.status, w.id AS refund, \
+                   CASE WHEN o.status IN ('paid', 'partially_refunded') \
+                     THEN coalesce(w.amount, o.total - o.refunded_total) ELSE 0 END AS amount \
+                 FROM orders o JOIN wanted w ON w.sale = o.id ORDER BY o.id FOR UPDATE OF o), \
                noted AS (INSERT INTO refunds (id, order_id, payment_id, amount, reason, created_by_id, created_at, \
                    updated_at) \
-                 SELECT id, sale, (SELECT p.id FROM payments p WHERE p.order_id = sale AND p.status = 'succeeded' \
-                   ORDER BY p.created_at DESC LIMIT 1), amount, $2, $3, $4, $4 FROM given WHERE amount > 0) \
-               UPDATE orders SET refunded_total = refunded_total + amount, updated_at = $4, \
-                 status = CASE WHEN refunded_total + amount = total THEN 'refunded' ELSE 'partially_refunded' END \
-               FROM given WHERE orders.id = sale RETURNING orders.*";
-    let given: Vec<_> = refunds
+                 SELECT b.refund, b.id, (SELECT p.id FROM payments p WHERE p.order_id = b.id AND \
+                   p.status = 'succeeded' ORDER BY p.created_at DESC LIMIT 1), b.amount, $2, $3, $4, $4 \
+                 FROM before b WHERE b.amount > 0) \
+               UPDATE orders o SET refunded_total = o.refunded_total + b.amount, \
+                 status = CASE WHEN b.status = 'pending' THEN 'cancelled' \
+                   WHEN b.status NOT IN ('paid', 'partially_refunded') THEN b.status \
+                   WHEN o.refunded_total + b.amount = o.total THEN 'refunded' ELSE 'partially_refunded' END, \
+                 cancelled_at = CASE WHEN b.status = 'pending' THEN $4 ELSE o.cancelled_at END, \
+                 updated_at = CASE WHEN b.status IN ('cancelled', 'refunded') THEN o.updated_at ELSE $4 END \
+               FROM before b WHERE o.id = b.id RETURNING o.*, b.amount AS given";
+    let wanted: Vec<_> = orders
         .iter()
-        .map(|(order, amount)| json!({"id": Uuid::now_v7(), "sale": order.id, "amount": money(*amount)}))
+        .map(|(order, amount)| json!({"id": Uuid::now_v7(), "sale": order, "amount": amount.map(money)}))
         .collect();
     let reason: String = reason.chars().take(200).collect();
     let by = call.caller().map(|caller| caller.id);
-    let values = [json!(given).into(), reason.into(), by.into(), call.now().into()];
-    let after = changed(call, sql, values).await?;
-    give_back(call, after.iter().filter(|order| order.status == "refunded")).await?;
-    Ok(after)
+    let values = [json!(wanted).into(), reason.into(), by.into(), call.now().into()];
+    let mut undone = Vec::new();
+    for row in call.rows(sql, values).await? {
+        undone.push(Undone {
+            order: Model::from_query_result(&row, "")?,
+            refunded: row.try_get("", "given")?,
+        });
+    }
+    undone.sort_by_key(|undone| undone.order.id);
+    call.closing().watch("refunds");
+    give_back(call, undone.iter().map(|undone| &undone.order));
+    Ok(undone)
 }
 
-async fn changed(
-    call: &Call,
-    sql: &str,
-    values: impl IntoIterator<Item = sea_orm::Value> + Send,
-) -> Result<Vec<Model>> {
-    let rows = call.rows(sql, values).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Model::from_query_result(row, ""))
-        .collect::<Result<_, _>>()?)
-}
-
-async fn give_back(call: &Call, orders: impl Iterator<Item = &Model>) -> Result<()> {
+/// Gives back the coupons of those that are taken back whole.
+fn give_back<'a>(call: &Call, orders: impl IntoIterator<Item = &'a Model>) {
     let with_coupon: Vec<Uuid> = orders
-        .filter(|order| order.coupon_id.is_some())
+        .into_iter()
+        .filter(|order| order.coupon_id.is_some() && matches!(order.status.as_str(), "cancelled" | "refunded"))
         .map(|order| order.id)
         .collect();
-    if with_coupon.is_empty() {
-        return Ok(());
+    if !with_coupon.is_empty() {
+        coupons::give_back(call, &with_coupon);
     }
-    coupons::give_back(call, &with_coupon).await
 }

@@ -72,8 +72,16 @@ pub struct ModuleRole {
     pub name: &'static str,
     /// Whether it is held as such, or for some rows.
     pub scope: Scope,
-    /// A query over the user `u` that finds a row when the role is held.
+    /// A query over the user `u` for the ids of the rows by which the role is held.
     pub held: &'static str,
+}
+
+impl ModuleRole {
+    /// The module that gives it.
+    #[must_use]
+    pub fn module(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(module, _)| module)
+    }
 }
 
 /// What a module's role is about.
@@ -89,7 +97,7 @@ pub enum Scope {
 pub const ROLES: &[ModuleRole] = &[ModuleRole {
     name: "ecommerce.seller",
     scope: Scope::Row,
-    held: "SELECT 1 FROM ecommerce_sellers s WHERE s.user_id = u.id AND s.status = 'approved'",
+    held: "SELECT s.id FROM ecommerce_sellers s WHERE s.user_id = u.id AND s.status = 'approved'",
 }];
 
 /// Every route of the application.

@@ -52,6 +52,7 @@ pub async fn write<R: Resource>(call: &Call, values: &Map<String, Value>) -> Res
             row.try_set(column, value::sql(&field, value))?;
         }
     }
+    call.closing().watch(R::SPEC.table);
     Ok(row.insert(call.tx()).await?)
 }
 

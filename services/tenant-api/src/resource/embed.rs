@@ -67,6 +67,17 @@ fn select(kind: &Children, is_staff: bool) -> String {
         order,
     } = kind;
     let parent = column(parent);
+    format!(
+        "SELECT '{name}' AS kind, \"{parent}\" AS parent, json_agg({} ORDER BY {order}) AS children \
+         FROM \"{}\" WHERE \"{parent}\" = ANY ($1) GROUP BY \"{parent}\"",
+        row(spec, is_staff),
+        spec.table
+    )
+}
+
+/// SQL for a row of a collection as JSON, as far as others than its owner may read it; its columns are in scope.
+#[must_use]
+pub fn row(spec: &Spec, is_staff: bool) -> String {
     let may_read = |field: &&Field| match field.read {
         Read::All => true,
         Read::Owner | Read::Staff => is_staff,
@@ -77,15 +88,17 @@ fn select(kind: &Children, is_staff: bool) -> String {
         .chain(spec.fields.iter().filter(may_read))
         .chain(spec.versioned.then_some(&version))
         .chain(&IMPLICIT[1..]);
+    object(fields)
+}
+
+/// SQL for these fields as JSON; their columns are in scope.
+#[must_use]
+pub fn object<'a>(fields: impl IntoIterator<Item = &'a Field>) -> String {
     let pairs: Vec<String> = fields
+        .into_iter()
         .map(|field| format!("'{}', {}", field.name, shown(field)))
         .collect();
-    format!(
-        "SELECT '{name}' AS kind, \"{parent}\" AS parent, json_agg(json_build_object({}) ORDER BY {order}) AS children \
-         FROM \"{}\" WHERE \"{parent}\" = ANY ($1) GROUP BY \"{parent}\"",
-        pairs.join(", "),
-        spec.table
-    )
+    format!("json_build_object({})", pairs.join(", "))
 }
 
 /// A column in the form that JSON has outside.

@@ -45,7 +45,9 @@ pub async fn page<R: Resource>(
     let offset = (page - 1).saturating_mul(limit);
     let mut query = select.clone().limit(limit).offset(offset).into_query();
     query.expr_as(Expr::cust("count(*) OVER ()"), Alias::new(TOTAL));
+    present::with_uploads::<R>(&mut query);
     let found = call.tx().query_all(&query).await?;
+    present::meet::<R>(call, &found)?;
     let total = match found.first() {
         Some(row) => row.try_get::<i64>("", TOTAL)?,
         None if page == 1 => 0,

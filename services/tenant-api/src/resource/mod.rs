@@ -4,7 +4,6 @@ pub mod create;
 pub mod delete;
 pub mod embed;
 pub mod field;
-pub mod journal;
 pub mod list;
 pub mod permit;
 pub mod precheck;

@@ -1,11 +1,19 @@
 //! From rows to JSON: the fields that the caller may read, then what is computed and embedded.
 
-use sea_orm::{ConnectionTrait, DbBackend, ModelTrait, Statement, Value as Sql};
+use sea_orm::{
+    ModelTrait, QueryResult,
+    sea_query::{Alias, Expr, SelectStatement},
+};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-use super::{Field, Read, Resource, field::IMPLICIT, spec::find_column, value};
+use super::{
+    Field, Read, Resource,
+    field::{IMPLICIT, column},
+    spec::find_column,
+    value,
+};
 use crate::{
     http::{Call, Result},
     sandbox::address,
@@ -78,10 +86,7 @@ pub async fn fields<R: Resource>(call: &Call, model: &R::Model) -> Result<Map<St
 
 /// Adds `xxxUrl` beside every `xxxId` that names an upload.
 async fn urls<R: Resource>(call: &Call, rows: &mut [Row<R>]) -> Result<()> {
-    let fields: Vec<(&str, String)> = R::SPEC
-        .fields
-        .iter()
-        .filter(|field| field.refers_to == Some("uploads"))
+    let fields: Vec<(&str, String)> = uploads::<R>()
         .filter_map(|field| Some((field.name, format!("{}Url", field.name.strip_suffix("Id")?))))
         .collect();
     if fields.is_empty() {
@@ -109,27 +114,74 @@ async fn urls<R: Resource>(call: &Call, rows: &mut [Row<R>]) -> Result<()> {
     Ok(())
 }
 
+/// The fields that name uploads.
+fn uploads<R: Resource>() -> impl Iterator<Item = &'static Field> {
+    R::SPEC.fields.iter().filter(|field| field.refers_to == Some("uploads"))
+}
+
+/// Uploads that the request has met, so that their addresses need no statement of their own.
+#[derive(Clone, Default)]
+pub(super) struct Uploads(HashMap<Uuid, String>);
+
+impl Uploads {
+    /// Those of a request.
+    pub fn of(call: &Call) -> Self {
+        call.recall().unwrap_or_default()
+    }
+
+    /// One more, when it is there.
+    pub fn note(&mut self, id: Option<Uuid>, content_key: Option<String>) {
+        self.0.extend(id.zip(content_key));
+    }
+
+    /// Keeps them for the request.
+    pub fn keep(self, call: &Call) {
+        call.remember(self);
+    }
+}
+
+/// Adds the content keys of a row's uploads to a select; [`meet`] reads them.
+pub(super) fn with_uploads<R: Resource>(query: &mut SelectStatement) {
+    for field in uploads::<R>() {
+        let (table, column) = (R::SPEC.table, column(field.name));
+        let key = format!("(SELECT content_key FROM uploads WHERE uploads.id = \"{table}\".\"{column}\")");
+        query.expr_as(Expr::cust(key), Alias::new(format!("{column}_key")));
+    }
+}
+
+/// Remembers the uploads of rows that were read [`with_uploads`].
+pub(super) fn meet<R: Resource>(call: &Call, rows: &[QueryResult]) -> Result<()> {
+    if uploads::<R>().next().is_none() {
+        return Ok(());
+    }
+    let mut met = Uploads::of(call);
+    for row in rows {
+        for field in uploads::<R>() {
+            let column = column(field.name);
+            met.note(row.try_get("", &column)?, row.try_get("", &format!("{column}_key"))?);
+        }
+    }
+    met.keep(call);
+    Ok(())
+}
+
 /// Addresses of uploads, by id.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn addresses(call: &Call, ids: &[Uuid]) -> Result<HashMap<Uuid, String>> {
-    if ids.is_empty() {
-        return Ok(HashMap::new());
+    let Uploads(mut keys) = Uploads::of(call);
+    let unknown: Vec<Uuid> = ids.iter().filter(|id| !keys.contains_key(id)).copied().collect();
+    if !unknown.is_empty() {
+        let sql = "SELECT id, content_key FROM uploads WHERE id = ANY ($1)";
+        for row in call.rows(sql, [value::uuids(&unknown)]).await? {
+            keys.insert(row.try_get("", "id")?, row.try_get("", "content_key")?);
+        }
     }
-    let holes = (1..=ids.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(",");
-    let sql = format!("SELECT id, content_key FROM uploads WHERE id IN ({holes})");
-    let values: Vec<Sql> = ids.iter().map(|id| (*id).into()).collect();
-    let found = call
-        .tx()
-        .query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-        .await?;
-    let mut addresses = HashMap::new();
-    for row in found {
-        let key: String = row.try_get("", "content_key")?;
-        addresses.insert(row.try_get("", "id")?, address::of(call, &key));
-    }
-    Ok(addresses)
+    let known = ids
+        .iter()
+        .filter_map(|id| Some((*id, address::of(call, keys.get(id)?))));
+    Ok(known.collect())
 }
 
 /// What people call a row: for the audit log.

@@ -1,7 +1,7 @@
 //! GET of one row, by id or slug.
 
 use fault::Fault;
-use sea_orm::{QueryFilter, QuerySelect};
+use sea_orm::{ConnectionTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait};
 
 use super::{Resource, present, select};
 use crate::http::{Answer, Call, Result};
@@ -38,5 +38,10 @@ pub async fn find<R: Resource>(call: &Call, key: &str, lock: Lock) -> Result<R::
     if lock == Lock::Update {
         query = query.lock_exclusive();
     }
-    query.one(call.tx()).await?.ok_or_else(|| Fault::not_found().into())
+    let mut query = query.limit(1).into_query();
+    present::with_uploads::<R>(&mut query);
+    let found = call.tx().query_all(&query).await?;
+    present::meet::<R>(call, &found)?;
+    let row = found.first().ok_or_else(Fault::not_found)?;
+    Ok(R::Model::from_query_result(row, "")?)
 }

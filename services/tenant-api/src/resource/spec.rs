@@ -3,7 +3,10 @@
 use std::{future::Future, str::FromStr};
 
 use fault::Code;
-use sea_orm::{ActiveModelBehavior, ColumnTrait, Condition, EntityTrait, IntoActiveModel, ModelTrait, sea_query::Expr};
+use sea_orm::{
+    ActiveModelBehavior, ColumnTrait, Condition, EntityTrait, IdenStatic, IntoActiveModel, Iterable, ModelTrait,
+    sea_query::Expr,
+};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -256,6 +259,16 @@ pub trait Resource:
 #[must_use]
 pub fn find_column<R: Resource>(field: &str) -> Option<R::Column> {
     R::Column::from_str(&column(field)).ok()
+}
+
+/// All columns of a table under an alias, each named with a prefix: for rows of several tables in one.
+#[must_use]
+pub fn columns<R: Resource>(alias: &str, prefix: &str) -> String {
+    let columns = R::Column::iter().map(|column| {
+        let name = column.as_str().to_owned();
+        format!("{alias}.\"{name}\" AS \"{prefix}{name}\"")
+    });
+    columns.collect::<Vec<_>>().join(", ")
 }
 
 /// Own rows only, where the route lets owners in and the caller is let in as nothing more; `mine=true` narrows others.

@@ -1,7 +1,7 @@
 //! PATCH of one row: what is left out stays.
 
 use fault::{Fault, codes};
-use sea_orm::{ActiveModelTrait, IntoActiveModel, ModelTrait};
+use sea_orm::{ActiveModelTrait, DbBackend, IntoActiveModel, Iterable, ModelTrait, QueryTrait, Update};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -61,6 +61,29 @@ pub fn check_version<R: Resource>(row: &R::Model, sent: Option<&Value>) -> Resul
 /// # Errors
 /// When the database refuses.
 pub async fn write<R: Resource>(call: &Call, before: &R::Model, values: &Map<String, Value>) -> Result<R::Model> {
+    Ok(changed::<R>(call, before, values)?.update(call.tx()).await?)
+}
+
+/// As [`write`], at the end of the request: for a row that is locked, when nothing that is read until then looks at
+/// what changes.
+///
+/// # Errors
+/// 500 for values that are not the fields'.
+pub fn write_later<R: Resource>(call: &Call, before: &R::Model, values: &Map<String, Value>) -> Result<R::Model> {
+    let row = changed::<R>(call, before, values)?;
+    let mut after = before.clone();
+    for column in R::Column::iter() {
+        if let Some(value) = row.get(column).into_value() {
+            after.try_set(column, value)?;
+        }
+    }
+    let update = Update::one(row).validate()?.build(DbBackend::Postgres);
+    call.closing()
+        .write(&update.sql, update.values.into_iter().flat_map(|values| values.0));
+    Ok(after)
+}
+
+fn changed<R: Resource>(call: &Call, before: &R::Model, values: &Map<String, Value>) -> Result<R::ActiveModel> {
     let mut row = before.clone().into_active_model();
     for (name, value) in values {
         if let (Some(column), Some(field)) = (find_column::<R>(name), R::SPEC.field(name)) {
@@ -76,7 +99,7 @@ pub async fn write<R: Resource>(call: &Call, before: &R::Model, values: &Map<Str
     if let Some(column) = find_column::<R>("updatedAt") {
         row.try_set(column, call.now().into())?;
     }
-    Ok(row.update(call.tx()).await?)
+    Ok(row)
 }
 
 /// The answer for a changed row, with what changed for the audit log.

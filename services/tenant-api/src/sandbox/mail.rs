@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use crate::{
     http::{Call, Result},
-    resource::journal,
     settings::Settings,
 };
 
@@ -27,7 +26,7 @@ pub struct Mail<'a> {
     pub action: Option<(&'static str, String)>,
 }
 
-/// Puts a message into the mailbox.
+/// Puts a message into the mailbox, at the end of the request.
 ///
 /// # Errors
 /// When the database refuses.
@@ -35,7 +34,7 @@ pub async fn send(call: &Call, mail: Mail<'_>) -> Result<()> {
     send_all(call, &[mail]).await
 }
 
-/// Puts messages into the mailbox, all in one statement.
+/// Puts messages into the mailbox, at the end of the request.
 ///
 /// # Errors
 /// When the database refuses.
@@ -65,7 +64,7 @@ pub async fn send_all(call: &Call, mails: &[Mail<'_>]) -> Result<()> {
             mail.action.as_ref().map(|(_, path)| clip(path, 500)).into(),
         ]);
     }
-    journal::insert(call, "emails", &sql, values).await?;
+    call.closing().insert("emails", &sql, values);
     Ok(())
 }
 

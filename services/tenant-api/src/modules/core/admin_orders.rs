@@ -87,7 +87,7 @@ pub(super) fn narrow(call: &Call) -> Result<Condition> {
 /// A pending order was paid outside the card flow.
 async fn mark_paid(call: Call) -> Result<Answer> {
     let before = show::find::<Entity>(&call, call.parameter("id"), Lock::Update).await?;
-    let after = ledger::mark_paid(&call, before.id).await?;
+    let after = ledger::mark_paid(&call, &before).await?;
     orders::paid(&call, &before, after).await
 }
 
@@ -103,6 +103,6 @@ async fn refund(call: Call) -> Result<Answer> {
         (seller.money)(call.clone(), undone.order.clone(), -undone.refunded).await?;
     }
     letters::refunded(&call, &undone.order, undone.refunded, reason).await?;
-    letters::notify_refunded(&call, &undone.order, undone.refunded).await?;
+    letters::notify_refunded(&call, &undone.order, undone.refunded);
     update::answer::<Entity>(&call, &before, undone.order).await
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     http::{Answer, Call, Result, Route, Who},
-    resource::{Change, Field, ListSpec, Operations, Resource, Row, Spec, precheck, present, show, value},
+    resource::{Change, Field, ListSpec, Operations, Resource, Row, Spec, present, show, value},
 };
 
 /// A row.
@@ -166,11 +166,10 @@ pub fn routes() -> Vec<Route> {
 async fn dismiss(call: Call) -> Result<Answer> {
     let row = show::find::<Entity>(&call, call.parameter("id"), show::Lock::None).await?;
     let sql = "INSERT INTO announcement_reads (id, announcement_id, user_id) VALUES ($1, $2, $3) \
-               ON CONFLICT (announcement_id, user_id) DO NOTHING RETURNING (SELECT count(*) FROM announcement_reads) AS rows";
+               ON CONFLICT (announcement_id, user_id) DO NOTHING";
     let values = [Uuid::now_v7().into(), row.id.into(), call.user()?.id.into()];
-    if let Some(inserted) = call.row(sql, values).await? {
-        let before = u64::try_from(inserted.try_get::<i64>("", "rows")?).unwrap_or(0);
-        precheck::fits(&call, "announcement_reads", before + 1).await?;
+    if call.run(sql, values).await? == 1 {
+        call.closing().watch("announcement_reads");
     }
     let title = row.title.clone();
     let subject = crate::http::answer::Subject {

@@ -118,8 +118,9 @@ impl Resource for Entity {
         };
         mail::send_all(call, &[received, new]).await?;
         let body = format!("{}: {}", after.name, after.subject);
-        let (title, link) = ("New contact message".to_owned(), format!("/admin/contact/{}", after.id));
-        notify(call, To::Staff, "core.contact-new", title, Some(body), &link).await
+        let (title, link) = ("New contact message", format!("/admin/contact/{}", after.id));
+        notify(call, To::Staff, "core.contact-new", title, Some(&body), &link);
+        Ok(())
     }
 }
 
@@ -151,7 +152,7 @@ async fn reply(call: Call) -> Result<Answer> {
     values.insert("reply".to_owned(), json!(text));
     values.insert("repliedAt".to_owned(), json!(value::instant(call.now())));
     values.insert("status".to_owned(), json!("closed"));
-    let after = update::write::<Entity>(&call, &before, &values).await?;
+    let after = update::write_later::<Entity>(&call, &before, &values)?;
     let mail = Mail {
         to: &after.email,
         name: Some(&after.name),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     http::{Answer, Call, Result, Route, Who},
-    resource::{Field, ListSpec, Operations, Resource, Spec, journal, present, show, value},
+    resource::{Field, ListSpec, Operations, Resource, Spec, present, show, value},
     sandbox::mail::clip,
 };
 
@@ -141,28 +141,18 @@ pub enum To<'a> {
     Staff,
 }
 
-/// Tells users, the caller left out, in one statement. `link` is an application path.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn notify(
-    call: &Call,
-    to: To<'_>,
-    kind: &'static str,
-    title: String,
-    body: Option<String>,
-    link: &str,
-) -> Result<()> {
+/// Tells users, the caller left out, at the end of the request. `link` is an application path.
+pub fn notify(call: &Call, to: To<'_>, kind: &'static str, title: &str, body: Option<&str>, link: &str) {
     let mut values: Vec<sea_orm::Value> = vec![
         Uuid::now_v7().to_string().into(),
         kind.into(),
-        clip(&title, 120).into(),
-        body.map(|body| clip(&body, 400)).into(),
+        clip(title, 120).into(),
+        body.map(|body| clip(body, 400)).into(),
         clip(link, 200).into(),
         call.caller().map(|caller| caller.id).into(),
     ];
     let to = match to {
-        To::Users([]) => return Ok(()),
+        To::Users([]) => return,
         To::Users(ids) => {
             values.push(value::uuids(ids));
             "u.id = ANY ($7)"
@@ -174,6 +164,5 @@ pub async fn notify(
         "INSERT INTO notifications (id, user_id, kind, title, body, link) \
          SELECT {id}, u.id, $2, $3, $4, $5 FROM users u WHERE {to} AND u.id IS DISTINCT FROM $6"
     );
-    journal::insert(call, "notifications", &sql, values).await?;
-    Ok(())
+    call.closing().insert("notifications", &sql, values);
 }

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::{
     http::{Answer, Call, Result, Route},
-    modules::PARTS,
+    modules::{PARTS, Part},
     resource::{Field, Kind, select::words},
-    search::GROUP,
+    search::{GROUP, groups},
 };
 
 /// Its routes.
@@ -44,14 +44,13 @@ async fn search(call: Call) -> Result<Answer> {
     if !details.is_empty() {
         return Err(Fault::invalid(details).into());
     }
-    let mut groups = Vec::new();
-    for part in PARTS {
-        if wanted.as_ref().is_some_and(|wanted| !wanted.contains(part.id)) {
-            continue;
-        }
-        for searched in part.search {
-            groups.extend(searched.group(&call, part.id, &words, limit).await?);
-        }
-    }
+    let is_wanted = |part: &&Part| wanted.as_ref().is_none_or(|wanted| wanted.contains(part.id));
+    let searched: Vec<_> = PARTS
+        .iter()
+        .filter(is_wanted)
+        .flat_map(|part| part.search.iter().map(|searched| (part.id, searched)))
+        .filter(|(_, searched)| searched.is_open(&call))
+        .collect();
+    let groups = groups(&call, &searched, &words, limit).await?;
     Ok(Answer::data(json!({"query": q, "groups": groups})))
 }

@@ -18,8 +18,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     auth::opaque,
+    closing,
     http::{Answer, Call, Result, Route, Who, body::Raw},
-    resource::{Field, ListSpec, Operations, Resource, Row, Spec, create, precheck, spec, value},
+    resource::{Field, ListSpec, Operations, Resource, Row, Spec, create, spec, value},
     sandbox::{address, filetype},
 };
 
@@ -174,7 +175,7 @@ async fn reserve(call: &Call, size: u64) -> Result<()> {
         let message = format!("The files of a preview have at most {limit} bytes together; delete some first.");
         return Err(Fault::new(codes::UPLOAD_QUOTA_REACHED, message).into());
     }
-    precheck::room(call, "uploads", number("rows")?, 1).await
+    Ok(closing::room(call, "uploads", number("rows")?)?)
 }
 
 /// Reads `multipart/form-data` that has arrived whole.

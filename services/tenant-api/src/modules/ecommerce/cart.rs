@@ -10,14 +10,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    product_images::COVER,
     products::{OUT_OF_STOCK, out_of_stock},
     rows, statement,
 };
 use crate::{
     auth::opaque,
+    closing::room,
     http::{Answer, Call, Result, Route, Who},
-    ledger::{Source, coupons, pricing::Totals},
-    resource::{Field, Kind, Shape, precheck, value},
+    ledger::{
+        Source,
+        coupons::{self, Issue},
+        pricing::Totals,
+    },
+    resource::{Field, Kind, Shape, value},
     sandbox::address,
     settings::Settings,
 };
@@ -198,28 +204,53 @@ async fn held(call: &Call) -> Result<(Holder, Cart)> {
     Ok((holder, cart))
 }
 
+/// The lines of a cart, as they are now.
+async fn lines(call: &Call, cart: &Cart) -> Result<Vec<Line>> {
+    let sql = format!(
+        "SELECT i.id, i.product_id, i.quantity, p.name, p.slug, p.price, p.stock, p.status, {COVER} AS content_key \
+         FROM ecommerce_cart_items i JOIN ecommerce_products p ON p.id = i.product_id WHERE i.cart_id = $1 ORDER BY i.created_at, i.id"
+    );
+    let found = rows(call, &sql, vec![cart.id.into()]).await?;
+    Ok(found
+        .iter()
+        .map(|row| Line::from_query_result(row, ""))
+        .collect::<Result<_, _>>()?)
+}
+
+fn subtotal(lines: &[Line]) -> Decimal {
+    lines.iter().map(Line::total).sum()
+}
+
+/// What a coupon gives for lines, or why it gives nothing.
+async fn quote(call: &Call, code: &str, lines: &[Line]) -> Result<Result<Decimal, Issue>> {
+    coupons::quote(call, code, buyer(call), Source::Ecommerce, subtotal(lines)).await
+}
+
 /// The cart as it is shown: lines at today's prices, coupon, shipping, tax.
 async fn show(call: &Call, cart: Option<&Cart>, token: Option<String>) -> Result<Answer> {
-    let mut lines = Vec::new();
-    if let Some(cart) = cart {
-        let sql = "SELECT i.id, i.product_id, i.quantity, p.name, p.slug, p.price, p.stock, p.status, \
-                   (SELECT u.content_key FROM ecommerce_product_images m JOIN uploads u ON u.id = m.upload_id \
-                    WHERE m.product_id = p.id ORDER BY m.position, m.id LIMIT 1) AS content_key \
-                   FROM ecommerce_cart_items i JOIN ecommerce_products p ON p.id = i.product_id WHERE i.cart_id = $1 ORDER BY i.created_at, i.id";
-        let found = rows(call, sql, vec![cart.id.into()]).await?;
-        lines = found
-            .iter()
-            .map(|row| Line::from_query_result(row, ""))
-            .collect::<Result<Vec<_>, _>>()?;
-    }
+    let lines = match cart {
+        Some(cart) => lines(call, cart).await?,
+        None => Vec::new(),
+    };
+    let coupon = match cart.and_then(|cart| cart.coupon_code.as_deref()) {
+        Some(code) => Some((code, quote(call, code, &lines).await?)),
+        None => None,
+    };
+    priced(call, &lines, coupon, token).await
+}
+
+async fn priced(
+    call: &Call,
+    lines: &[Line],
+    coupon: Option<(&str, Result<Decimal, Issue>)>,
+    token: Option<String>,
+) -> Result<Answer> {
     let settings = Settings::load(call).await?;
-    let subtotal: Decimal = lines.iter().map(Line::total).sum();
-    let code = cart.and_then(|cart| cart.coupon_code.as_deref());
-    let (discount, issue) = match code {
-        Some(code) => match coupons::quote(call, code, buyer(call), Source::Ecommerce, subtotal).await? {
-            Ok(discount) => (discount, None),
-            Err(issue) => (Decimal::ZERO, Some(issue.as_str())),
-        },
+    let subtotal = subtotal(lines);
+    let (code, quoted) = coupon.unzip();
+    let (discount, issue) = match quoted {
+        Some(Ok(discount)) => (discount, None),
+        Some(Err(issue)) => (Decimal::ZERO, Some(issue.as_str())),
         None => (Decimal::ZERO, None),
     };
     let shipping = if lines.is_empty() {
@@ -302,7 +333,7 @@ async fn add(call: Call) -> Result<Answer> {
         .ok_or_else(|| Fault::field("productId", "names no product that is for sale"))?;
     let (name, stock): (String, i32) = (row.try_get("", "name")?, row.try_get("", "stock")?);
     let count = |column| row.try_get::<i64>("", column).map(|n| u64::try_from(n).unwrap_or(0));
-    precheck::room(&call, "ecommerce_cart_items", count("items")?, 1).await?;
+    room(&call, "ecommerce_cart_items", count("items")?)?;
     let (cart, token) = match row.try_get::<Option<Uuid>>("", "id")? {
         Some(id) => (
             Cart {
@@ -312,8 +343,8 @@ async fn add(call: Call) -> Result<Answer> {
             holder.token(),
         ),
         None => {
-            precheck::room(&call, "ecommerce_carts", count("carts")?, 1).await?;
-            open(&call, user).await?
+            room(&call, "ecommerce_carts", count("carts")?)?;
+            open(&call, user, None).await?
         }
     };
 
@@ -347,20 +378,22 @@ fn too_many() -> Fault {
     )
 }
 
-/// Makes a cart: the user's, or one with a new token.
-async fn open(call: &Call, user: Option<Uuid>) -> Result<(Cart, Option<String>)> {
+/// Makes a cart: the user's, or one with a new token. A coupon is taken over when there is none.
+async fn open(call: &Call, user: Option<Uuid>, coupon: Option<String>) -> Result<(Cart, Option<String>)> {
     let token = if user.is_none() {
         Some(opaque::generate()?)
     } else {
         None
     };
     // The same user's other tab may have made it a moment ago.
-    let sql = "INSERT INTO ecommerce_carts (id, user_id, token_hash) VALUES ($1, $2, $3) \
-               ON CONFLICT (user_id) DO UPDATE SET updated_at = now() RETURNING id, coupon_code";
+    let sql = "INSERT INTO ecommerce_carts (id, user_id, token_hash, coupon_code) VALUES ($1, $2, $3, $4) \
+               ON CONFLICT (user_id) DO UPDATE SET updated_at = now(), \
+               coupon_code = coalesce(ecommerce_carts.coupon_code, excluded.coupon_code) RETURNING id, coupon_code";
     let values = vec![
         Uuid::now_v7().into(),
         user.into(),
         token.as_deref().map(opaque::hash).into(),
+        coupon.into(),
     ];
     let found = rows(call, sql, values).await?;
     let cart = found.first().map(|row| Cart::from_query_result(row, "")).transpose()?;
@@ -434,25 +467,10 @@ async fn set_coupon(call: Call) -> Result<Answer> {
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    let sql = "SELECT COALESCE(sum(p.price * i.quantity), 0) AS subtotal FROM ecommerce_cart_items i \
-               JOIN ecommerce_products p ON p.id = i.product_id WHERE i.cart_id = $1";
-    let found = rows(&call, sql, vec![cart.id.into()]).await?;
-    let subtotal: Decimal = found
-        .first()
-        .map_or(Ok(Decimal::ZERO), |row| row.try_get("", "subtotal"))?;
-    if let Err(issue) = coupons::quote(&call, &code, buyer(&call), Source::Ecommerce, subtotal).await? {
-        return Err(issue.fault().into());
-    }
+    let lines = lines(&call, &cart).await?;
+    let discount = quote(&call, &code, &lines).await?.map_err(Issue::fault)?;
     coupon(&call, cart.id, Some(&code)).await?;
-    show(
-        &call,
-        Some(&Cart {
-            coupon_code: Some(code),
-            ..cart
-        }),
-        holder.token(),
-    )
-    .await
+    priced(&call, &lines, Some((&code, Ok(discount))), holder.token()).await
 }
 
 async fn remove_coupon(call: Call) -> Result<Answer> {
@@ -474,20 +492,15 @@ async fn merge(call: Call) -> Result<Answer> {
     let user = call.user()?.id;
     let hash = opaque::hash(call.body().get("cartToken").and_then(Value::as_str).unwrap_or_default());
     // Deleting first makes a second merge of the same token find nothing.
-    let sql = "DELETE FROM ecommerce_cart_items i USING ecommerce_carts c WHERE i.cart_id = c.id AND c.token_hash = $1 \
+    let sql = "WITH c AS (DELETE FROM ecommerce_carts WHERE token_hash = $1 RETURNING id, coupon_code) \
+               DELETE FROM ecommerce_cart_items i USING c WHERE i.cart_id = c.id \
                RETURNING i.product_id, i.quantity, c.coupon_code";
-    let taken = rows(&call, sql, vec![hash.clone().into()]).await?;
-    call.tx()
-        .execute_raw(statement(
-            "DELETE FROM ecommerce_carts WHERE token_hash = $1",
-            vec![hash.into()],
-        ))
-        .await?;
-    if taken.is_empty() {
+    let taken = rows(&call, sql, vec![hash.into()]).await?;
+    let Some(first) = taken.first() else {
         let cart = find(&call, &Holder::User(user)).await?;
         return show(&call, cart.as_ref(), None).await;
-    }
-    let (mut cart, _) = open(&call, Some(user)).await?;
+    };
+    let (cart, _) = open(&call, Some(user), first.try_get("", "coupon_code")?).await?;
     let (mut products, mut quantities) = (Vec::new(), Vec::new());
     for row in &taken {
         products.push(row.try_get::<Uuid>("", "product_id")?);
@@ -507,13 +520,6 @@ async fn merge(call: Call) -> Result<Answer> {
         MOST.into(),
     ];
     call.tx().execute_raw(statement(sql, values)).await?;
-    if cart.coupon_code.is_none() {
-        let code: Option<String> = taken[0].try_get("", "coupon_code")?;
-        if code.is_some() {
-            coupon(&call, cart.id, code.as_deref()).await?;
-            cart.coupon_code = code;
-        }
-    }
     show(&call, Some(&cart), None).await
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use fault::{Code, Fault, Kind};
 use sea_orm::{
     ActiveModelBehavior, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter, FromQueryResult,
-    PrimaryKeyTrait,
+    PrimaryKeyTrait, QueryResult,
     prelude::{DateTimeUtc, Uuid},
 };
 use serde_json::{Value, json};
@@ -116,26 +116,17 @@ impl Resource for Entity {
 }
 
 /// How many active products there are in a category, its children included; `c` is the category.
-const PRODUCTS: &str = "(SELECT count(*) FROM ecommerce_products p JOIN ecommerce_categories i ON i.id = p.category_id \
+pub(super) const PRODUCTS: &str = "(SELECT count(*) FROM ecommerce_products p JOIN ecommerce_categories i ON i.id = p.category_id \
                         WHERE p.status = 'active' AND (i.id = c.id OR i.parent_id = c.id))";
 
-/// Categories as other rows embed them, by id, in one statement.
-///
-/// # Errors
-/// When the database refuses.
-pub(super) async fn cards(call: &Call, ids: &[Uuid]) -> Result<HashMap<Uuid, Value>> {
-    let sql = format!(
-        "SELECT c.*, u.content_key, {PRODUCTS} AS products FROM ecommerce_categories c \
-         LEFT JOIN uploads u ON u.id = c.image_id WHERE c.id = ANY($1)"
-    );
-    let mut cards = HashMap::new();
-    for row in rows(call, &sql, vec![uuids(ids)]).await? {
-        let model = Model::from_query_result(&row, "")?;
-        let mut json = present::fields::<Entity>(call, &model).await?;
-        let image: Option<String> = row.try_get("", "content_key")?;
-        json.insert("imageUrl".to_owned(), json!(image.map(|key| address::of(call, &key))));
-        json.insert("productCount".to_owned(), json!(row.try_get::<i64>("", "products")?));
-        cards.insert(model.id, Value::Object(json));
-    }
-    Ok(cards)
+/// A category as other rows embed it, from columns that begin with `category_`; beside its own there are
+/// `category_key`, its image's content key, and `category_products`, as [`PRODUCTS`] counts them.
+pub(super) async fn card(call: &Call, row: &QueryResult) -> Result<Value> {
+    let model = Model::from_query_result(row, "category_")?;
+    let mut json = present::fields::<Entity>(call, &model).await?;
+    let image: Option<String> = row.try_get("", "category_key")?;
+    json.insert("imageUrl".to_owned(), json!(image.map(|key| address::of(call, &key))));
+    let products: i64 = row.try_get("", "category_products")?;
+    json.insert("productCount".to_owned(), json!(products));
+    Ok(Value::Object(json))
 }

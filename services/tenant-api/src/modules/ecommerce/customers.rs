@@ -1,14 +1,14 @@
 //! Customers: made by the first checkout, kept true by every order.
 
 use sea_orm::{
-    ActiveModelBehavior, ColumnTrait, Condition, ConnectionTrait, DeriveEntityModel, DerivePrimaryKey, DeriveRelation,
-    EntityTrait, EnumIter, PrimaryKeyTrait,
+    ActiveModelBehavior, ColumnTrait, Condition, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait,
+    EnumIter, PrimaryKeyTrait,
     prelude::{DateTimeUtc, Decimal, Uuid},
     sea_query::Expr,
 };
 use serde_json::{Map, Value, json};
 
-use super::{rows, statement, uuids};
+use super::{rows, uuids};
 use crate::{
     http::{Call, Result, Who},
     resource::{Field, ListSpec, Operations, Resource, Row, Spec, select::pattern},
@@ -143,27 +143,17 @@ pub(super) async fn bought(call: &Call, user: Uuid, paid: Decimal) -> Result<()>
     let sql = "INSERT INTO ecommerce_customers (id, user_id, orders_count, total_spent, last_order_at) VALUES ($1, $2, 1, $3, $4) \
                ON CONFLICT (user_id) DO UPDATE SET orders_count = ecommerce_customers.orders_count + 1, \
                total_spent = ecommerce_customers.total_spent + excluded.total_spent, last_order_at = excluded.last_order_at, updated_at = excluded.last_order_at";
-    call.tx()
-        .execute_raw(statement(
-            sql,
-            vec![Uuid::now_v7().into(), user.into(), paid.into(), call.now().into()],
-        ))
-        .await?;
+    let values = [Uuid::now_v7().into(), user.into(), paid.into(), call.now().into()];
+    call.run(sql, values).await?;
+    call.closing().watch("ecommerce_customers");
     Ok(())
 }
 
-/// Notes money that came in later (positive) or went back (negative), and orders that no longer count.
-///
-/// # Errors
-/// When the database refuses.
-pub(super) async fn adjust(call: &Call, user: Option<Uuid>, money: Decimal, orders: i32) -> Result<()> {
+/// Notes money that came in later (positive) or went back (negative), and orders that no longer count, at the end of
+/// the request.
+pub(super) fn adjust(call: &Call, user: Option<Uuid>, money: Decimal, orders: i32) {
     let sql = "UPDATE ecommerce_customers SET total_spent = GREATEST(total_spent + $2, 0), orders_count = GREATEST(orders_count + $3, 0), updated_at = $4 \
                WHERE user_id = $1";
-    call.tx()
-        .execute_raw(statement(
-            sql,
-            vec![user.into(), money.into(), orders.into(), call.now().into()],
-        ))
-        .await?;
-    Ok(())
+    let values = [user.into(), money.into(), orders.into(), call.now().into()];
+    call.closing().write(sql, values);
 }

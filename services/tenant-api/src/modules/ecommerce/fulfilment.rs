@@ -1,18 +1,27 @@
 //! The way of an order to its buyer: packed, shipped, delivered, cancelled, returned.
 
 use fault::{Code, Fault, codes};
-use sea_orm::prelude::{Decimal, Uuid};
+use sea_orm::{
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
+    prelude::{Decimal, Uuid},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
     customers,
-    orders::{Entity, Model, invalid_state},
-    rows, stock,
+    orders::{Column, Entity, Model, invalid_state},
+    stock,
 };
 use crate::{
     http::{Answer, Call, Result, Route, Who},
-    ledger::{self, undo},
-    modules::core::notifications::{To, notify},
+    ledger::{
+        self,
+        undo::{self, Undone},
+    },
+    modules::core::{
+        notifications::{To, notify},
+        orders,
+    },
     resource::{
         Field, Resource,
         permit::permit,
@@ -80,15 +89,16 @@ async fn locked(call: &Call, from: &[&str]) -> Result<Model> {
     Ok(row)
 }
 
-async fn move_to(
+/// The order in another state; the row is written at the end of the request.
+fn move_to(
     call: &Call,
     before: &Model,
     state: &str,
-    more: impl IntoIterator<Item = (&str, Value)>,
+    more: impl IntoIterator<Item = (&'static str, Value)>,
 ) -> Result<Model> {
     let mut values = Map::from_iter([("fulfilment".to_owned(), json!(state))]);
     values.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
-    update::write::<Entity>(call, before, &values).await
+    update::write_later::<Entity>(call, before, &values)
 }
 
 fn text(call: &Call, name: &str) -> Option<String> {
@@ -99,180 +109,160 @@ fn now(call: &Call) -> Value {
     json!(crate::resource::value::instant(call.now()))
 }
 
-/// What mails and notifications say of an order.
-struct Heading {
-    number: String,
-    email: String,
-    name: String,
+/// The ledger's side of an order, locked.
+async fn ledger_of(call: &Call, row: &Model) -> Result<orders::Model> {
+    let found = orders::Entity::find_by_id(row.order_id)
+        .lock_exclusive()
+        .one(call.tx())
+        .await?;
+    found.ok_or_else(|| Fault::not_found().into())
 }
 
-async fn heading(call: &Call, row: &Model) -> Result<Heading> {
-    let found = rows(
-        call,
-        "SELECT number, email, customer_name FROM orders WHERE id = $1",
-        vec![row.order_id.into()],
-    )
-    .await?;
-    let order = found.first().ok_or_else(Fault::not_found)?;
-    Ok(Heading {
-        number: order.try_get("", "number")?,
-        email: order.try_get("", "email")?,
-        name: order.try_get("", "customer_name")?,
-    })
-}
-
-async fn tell(call: &Call, row: &Model, heading: &Heading, word: &str) -> Result<()> {
-    let Some(user) = row.user_id else { return Ok(()) };
-    let title = format!("Order {} was {word}", heading.number);
-    notify(
-        call,
-        To::Users(&[user]),
-        "ecommerce.order-status",
-        title,
-        None,
-        &format!("/shop/orders/{}", row.id),
-    )
-    .await
+fn tell(call: &Call, row: &Model, order: &orders::Model, word: &str) {
+    let Some(user) = row.user_id else { return };
+    let title = format!("Order {} was {word}", order.number);
+    let link = format!("/shop/orders/{}", row.id);
+    notify(call, To::Users(&[user]), "ecommerce.order-status", &title, None, &link);
 }
 
 async fn write(
     call: &Call,
     row: &Model,
-    heading: &Heading,
+    order: &orders::Model,
     template: &'static str,
     word: &str,
     lines: Vec<String>,
 ) -> Result<()> {
     let mail = Mail {
-        to: &heading.email,
-        name: Some(&heading.name),
+        to: &order.email,
+        name: Some(&order.customer_name),
         template,
-        subject: format!("Order {} was {word}", heading.number),
+        subject: format!("Order {} was {word}", order.number),
         lines,
         action: Some(("See the order", format!("/shop/orders/{}", row.id))),
     };
-    mail::send(call, mail).await
+    mail::send(call, mail).await?;
+    tell(call, row, order, word);
+    Ok(())
 }
 
 async fn process(call: Call) -> Result<Answer> {
     let before = locked(&call, &["unfulfilled"]).await?;
-    let after = move_to(&call, &before, "processing", []).await?;
+    let after = move_to(&call, &before, "processing", [])?;
     update::answer::<Entity>(&call, &before, after).await
 }
 
 async fn ship(call: Call) -> Result<Answer> {
-    let before = locked(&call, &["unfulfilled", "processing"]).await?;
+    let before = locked(&call, EARLY).await?;
     let (carrier, number) = (text(&call, "carrier"), text(&call, "trackingNumber"));
     let more = [
         ("carrier", json!(carrier)),
         ("trackingNumber", json!(number)),
         ("shippedAt", now(&call)),
     ];
-    let after = move_to(&call, &before, "shipped", more).await?;
-    let heading = heading(&call, &after).await?;
+    let after = move_to(&call, &before, "shipped", more)?;
+    let order = ledger_of(&call, &after).await?;
     let lines = vec![format!(
         "{} is bringing your order. Tracking number: {}.",
         carrier.unwrap_or_default(),
         number.unwrap_or_default()
     )];
-    write(&call, &after, &heading, "ecommerce.order-shipped", "shipped", lines).await?;
-    tell(&call, &after, &heading, "shipped").await?;
+    write(&call, &after, &order, "ecommerce.order-shipped", "shipped", lines).await?;
     update::answer::<Entity>(&call, &before, after).await
 }
 
 async fn deliver(call: Call) -> Result<Answer> {
     let before = locked(&call, &["shipped"]).await?;
-    let after = move_to(&call, &before, "delivered", [("deliveredAt", now(&call))]).await?;
+    let after = move_to(&call, &before, "delivered", [("deliveredAt", now(&call))])?;
     // Paid at the door, unless it was paid by card on the way.
-    let found = rows(
-        &call,
-        "SELECT status, total FROM orders WHERE id = $1 FOR UPDATE",
-        vec![before.order_id.into()],
-    )
-    .await?;
-    let order = found.first().ok_or_else(Fault::not_found)?;
-    if order.try_get::<String>("", "status")? == "pending" {
-        ledger::orders::mark_paid(&call, before.order_id).await?;
-        customers::adjust(&call, before.user_id, order.try_get("", "total")?, 0).await?;
+    let order = ledger_of(&call, &after).await?;
+    if order.status == "pending" {
+        ledger::orders::mark_paid(&call, &order).await?;
+        customers::adjust(&call, before.user_id, order.total, 0);
     }
-    let heading = heading(&call, &after).await?;
-    tell(&call, &after, &heading, "delivered").await?;
+    tell(&call, &after, &order, "delivered");
     update::answer::<Entity>(&call, &before, after).await
 }
 
 async fn cancel(call: Call) -> Result<Answer> {
-    let before = locked(&call, &["unfulfilled", "processing"]).await?;
+    let before = locked(&call, EARLY).await?;
     let reason = text(&call, "reason");
-    let after = cancelled(&call, &before, reason.as_deref()).await?;
-    undo_money(&call, &after, reason.as_deref().unwrap_or("The order was cancelled"), 1).await?;
+    restock(&call, LOCKED, before.id, "cancel").await?;
+    let after = cancelled(&call, &before, reason.as_deref())?;
+    let undone = undo_money(&call, &after, reason.as_deref().unwrap_or("The order was cancelled"), 1).await?;
+    tell_cancelled(&call, &after, &undone.order).await?;
     update::answer::<Entity>(&call, &before, after).await
 }
 
-/// The shop's side of a cancellation: state, stock, mail. The money is the caller's.
-async fn cancelled(call: &Call, before: &Model, reason: Option<&str>) -> Result<Model> {
-    let after = move_to(
-        call,
-        before,
-        "cancelled",
-        [("cancelledAt", now(call)), ("cancelReason", json!(reason))],
-    )
-    .await?;
-    restock(call, after.id, "cancel").await?;
-    let heading = heading(call, &after).await?;
-    let lines = vec!["Your order was cancelled. What you paid was given back.".to_owned()];
-    write(call, &after, &heading, "ecommerce.order-cancelled", "cancelled", lines).await?;
-    tell(call, &after, &heading, "cancelled").await?;
-    Ok(after)
+/// The row of a cancelled order.
+fn cancelled(call: &Call, before: &Model, reason: Option<&str>) -> Result<Model> {
+    let more = [("cancelledAt", now(call)), ("cancelReason", json!(reason))];
+    move_to(call, before, "cancelled", more)
 }
 
-/// Puts the goods of an order back, with a movement for each line, in one statement.
-async fn restock(call: &Call, order: Uuid, reason: &'static str) -> Result<()> {
+async fn tell_cancelled(call: &Call, row: &Model, order: &orders::Model) -> Result<()> {
+    let lines = vec!["Your order was cancelled. What you paid was given back.".to_owned()];
+    write(call, row, order, "ecommerce.order-cancelled", "cancelled", lines).await
+}
+
+/// The states that an order can be cancelled in.
+const EARLY: &[&str] = &["unfulfilled", "processing"];
+/// The order `$1`, which is locked already.
+const LOCKED: &str = "SELECT * FROM ecommerce_orders WHERE id = $1";
+/// The order of the ledger's order `$1`, now locked, when it can be cancelled.
+const LOCKING: &str =
+    "SELECT * FROM ecommerce_orders WHERE order_id = $1 AND fulfilment IN ('unfulfilled', 'processing') FOR UPDATE";
+
+/// Puts the goods of an order back, with a movement for each line, in one statement. Returns the order that was found.
+async fn restock(call: &Call, order: &str, key: Uuid, reason: &'static str) -> Result<Option<Model>> {
     let id = each_id("$5", "id::text");
     let sql = format!(
-        "WITH back AS (SELECT l.product_id, i.quantity FROM ecommerce_order_items l JOIN order_items i ON i.id = l.order_item_id \
-                 WHERE l.shop_order_id = $1 AND l.product_id IS NOT NULL), \
+        "WITH parcel AS ({order}), \
+               back AS (SELECT l.product_id, i.quantity, parcel.id AS parcel FROM parcel \
+                 JOIN ecommerce_order_items l ON l.shop_order_id = parcel.id JOIN order_items i ON i.id = l.order_item_id \
+                 WHERE l.product_id IS NOT NULL), \
                locked AS (SELECT p.id, p.stock FROM ecommerce_products p JOIN back ON back.product_id = p.id ORDER BY p.id FOR UPDATE OF p), \
                changed AS (UPDATE ecommerce_products p SET stock = p.stock + back.quantity, sold_count = GREATEST(p.sold_count - back.quantity, 0), updated_at = $4 \
-                 FROM back, locked WHERE p.id = back.product_id AND locked.id = p.id RETURNING p.id, back.quantity, p.stock) \
-               INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, created_by_id) \
-               SELECT {id}, id, $2, quantity, stock, $1, $3 FROM changed {}",
-        stock::COUNT
+                 FROM back, locked WHERE p.id = back.product_id AND locked.id = p.id RETURNING p.id, back.quantity, p.stock, back.parcel), \
+               noted AS (INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, created_by_id) \
+                 SELECT {id}, id, $2, quantity, stock, parcel, $3 FROM changed) \
+         SELECT * FROM parcel"
     );
     let by = call.caller().map(|caller| caller.id);
-    let values = vec![
-        order.into(),
+    let values = [
+        key.into(),
         reason.into(),
         by.into(),
         call.now().into(),
         Uuid::now_v7().to_string().into(),
     ];
-    stock::fits(call, &rows(call, &sql, values).await?).await
+    call.closing().watch(stock::MOVEMENTS);
+    let found = call.row(&sql, values).await?;
+    Ok(found.map(|row| Model::from_query_result(&row, "")).transpose()?)
 }
 
 /// Takes the purchase back in the ledger and in the customer's record; `orders` no longer count there.
-async fn undo_money(call: &Call, row: &Model, reason: &str, orders: i32) -> Result<Decimal> {
-    let undone = undo::undo(call, &[row.order_id], reason).await?;
-    let refunded: Decimal = undone.iter().map(|undone| undone.refunded).sum();
-    customers::adjust(call, row.user_id, -refunded, -orders).await?;
-    Ok(refunded)
+async fn undo_money(call: &Call, row: &Model, reason: &str, orders: i32) -> Result<Undone> {
+    let undone = undo::undo(call, &[row.order_id], reason).await?.pop();
+    let undone = undone.ok_or_else(Fault::not_found)?;
+    customers::adjust(call, row.user_id, -undone.refunded, -orders);
+    Ok(undone)
 }
 
 async fn take_back(call: Call) -> Result<Answer> {
     let before = locked(&call, &["shipped", "delivered"]).await?;
     let reason = text(&call, "reason").unwrap_or_default();
-    let after = move_to(&call, &before, "returned", []).await?;
+    let after = move_to(&call, &before, "returned", [])?;
     if call.body().get("restock").and_then(Value::as_bool).unwrap_or(true) {
-        restock(&call, after.id, "return").await?;
+        restock(&call, LOCKED, after.id, "return").await?;
     }
-    let refunded = undo_money(&call, &after, &reason, 0).await?;
-    let heading = heading(&call, &after).await?;
+    let undone = undo_money(&call, &after, &reason, 0).await?;
     let lines = vec![format!(
         "You get {} {} back: {reason}",
-        money(refunded),
+        money(undone.refunded),
         call.tenant().currency
     )];
-    write(&call, &after, &heading, "core.order-refunded", "returned", lines).await?;
-    tell(&call, &after, &heading, "returned").await?;
+    write(&call, &after, &undone.order, "core.order-refunded", "returned", lines).await?;
     update::answer::<Entity>(&call, &before, after).await
 }
 
@@ -280,18 +270,16 @@ async fn take_back(call: Call) -> Result<Answer> {
 ///
 /// # Errors
 /// 409 `INVALID_STATE` when the goods are on their way.
-pub async fn ledger_cancels(call: &Call, order: Uuid) -> Result<()> {
-    use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
-    let row = Entity::find()
-        .filter(super::orders::Column::OrderId.eq(order))
-        .lock_exclusive()
-        .one(call.tx())
-        .await?;
-    let Some(row) = row else { return Ok(()) };
-    const FROM: &[&str] = &["unfulfilled", "processing"];
-    if !FROM.contains(&row.fulfilment.as_str()) {
-        return Err(invalid_state(&row, FROM).into());
-    }
-    cancelled(call, &row, None).await?;
-    customers::adjust(call, row.user_id, Decimal::ZERO, -1).await
+pub async fn ledger_cancels(call: &Call, order: &orders::Model) -> Result<()> {
+    let Some(before) = restock(call, LOCKING, order.id, "cancel").await? else {
+        let row = Entity::find()
+            .filter(Column::OrderId.eq(order.id))
+            .one(call.tx())
+            .await?;
+        return row.map_or(Ok(()), |row| Err(invalid_state(&row, EARLY).into()));
+    };
+    let after = cancelled(call, &before, None)?;
+    tell_cancelled(call, &after, order).await?;
+    customers::adjust(call, before.user_id, Decimal::ZERO, -1);
+    Ok(())
 }

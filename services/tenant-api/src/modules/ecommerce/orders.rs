@@ -187,33 +187,23 @@ impl Resource for Entity {
     }
 
     async fn extend(call: &Call, shown: &mut [Row<Self>], whole: bool) -> Result<()> {
-        let ids: Vec<Uuid> = shown.iter().map(|row| row.model.id).collect();
-        let mut lines = if whole {
-            order_lines::of(call, &ids).await?
-        } else {
-            HashMap::new()
-        };
-        let caller = call.caller().map(|caller| caller.id);
         let seller = if call.is_staff() {
             None
         } else {
             sellers::of_caller(call).await?
         };
-        let ledger = ledger_of(call, shown, seller).await?;
+        let ledger = ledger_of(call, shown, seller, whole).await?;
+        let caller = call.caller().map(|caller| caller.id);
         for row in shown {
             let Some(order) = ledger.get(&row.model.order_id) else {
                 continue;
             };
             // A seller who is not the buyer sees own lines and no totals.
-            let as_seller = seller.filter(|_| caller.is_none() || row.model.user_id != caller);
-            order.show(&mut row.json, as_seller.is_some());
+            let is_seller = seller.is_some() && (caller.is_none() || row.model.user_id != caller);
+            order.show(&mut row.json, is_seller);
             if whole {
-                let lines = lines.remove(&row.model.id).unwrap_or_default();
-                let own = lines
-                    .iter()
-                    .filter(|line| as_seller.is_none() || line.seller_id == as_seller);
-                let items: Vec<Value> = own.map(order_lines::Line::json).collect();
-                row.json.insert("items".to_owned(), Value::Array(items));
+                let items = order.items.clone().unwrap_or_else(|| json!([]));
+                row.json.insert("items".to_owned(), items);
             }
         }
         Ok(())
@@ -240,6 +230,7 @@ struct Ledger {
     tax: Decimal,
     total: Decimal,
     item_count: i64,
+    items: Option<Json>,
 }
 
 impl Ledger {
@@ -274,15 +265,27 @@ impl Ledger {
     }
 }
 
-/// `seller` counts own lines only, where the order is not the caller's.
-async fn ledger_of(call: &Call, shown: &[Row<Entity>], seller: Option<Uuid>) -> Result<HashMap<Uuid, Ledger>> {
+/// `seller` counts and shows own lines only, where the order is not the caller's.
+async fn ledger_of(
+    call: &Call,
+    shown: &[Row<Entity>],
+    seller: Option<Uuid>,
+    with_lines: bool,
+) -> Result<HashMap<Uuid, Ledger>> {
     let ids: Vec<Uuid> = shown.iter().map(|row| row.model.order_id).collect();
-    let sql = "SELECT o.id, o.number, o.status, o.customer_name, o.email, o.currency, o.subtotal, o.discount, o.shipping, o.tax, o.total, \
-               COALESCE((SELECT sum(i.quantity) FROM order_items i LEFT JOIN ecommerce_order_items l ON l.order_item_id = i.id WHERE i.order_id = o.id \
-               AND ($2::uuid IS NULL OR o.user_id = $3 OR l.seller_id = $2)), 0) AS item_count FROM orders o WHERE o.id = ANY($1)";
+    let lines = if with_lines {
+        order_lines::column()
+    } else {
+        "NULL::json".to_owned()
+    };
+    let sql = format!(
+        "SELECT o.id, o.number, o.status, o.customer_name, o.email, o.currency, o.subtotal, o.discount, o.shipping, o.tax, o.total, \
+         COALESCE((SELECT sum(i.quantity) FROM order_items i LEFT JOIN ecommerce_order_items l ON l.order_item_id = i.id WHERE i.order_id = o.id \
+         AND ($2::uuid IS NULL OR o.user_id = $3 OR l.seller_id = $2)), 0) AS item_count, {lines} AS items FROM orders o WHERE o.id = ANY($1)"
+    );
     let caller = call.caller().map(|caller| caller.id);
     let mut ledger = HashMap::new();
-    for row in rows(call, sql, vec![uuids(&ids), seller.into(), caller.into()]).await? {
+    for row in rows(call, &sql, vec![uuids(&ids), seller.into(), caller.into()]).await? {
         let order = Ledger::from_query_result(&row, "")?;
         ledger.insert(order.id, order);
     }

@@ -38,8 +38,11 @@ pub const SEARCH: &[Searched] = &[
 
 /// Its side of orders.
 pub const SELLER: Seller = Seller {
-    cancelling: |call, order| Box::pin(async move { fulfilment::ledger_cancels(&call, order.id).await }),
-    money: |call, order, amount| Box::pin(async move { customers::adjust(&call, order.user_id, amount, 0).await }),
+    cancelling: |call, order| Box::pin(async move { fulfilment::ledger_cancels(&call, &order).await }),
+    money: |call, order, amount| {
+        customers::adjust(&call, order.user_id, amount, 0);
+        Box::pin(async { Ok(()) })
+    },
     ..Seller::of(Source::Ecommerce)
 };
 

@@ -1,22 +1,19 @@
 //! Pictures of products, the first one being the cover.
 
-use std::collections::HashMap;
-
 use fault::Fault;
 use sea_orm::{
-    ActiveModelBehavior, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter, FromQueryResult,
-    PrimaryKeyTrait,
+    ActiveModelBehavior, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter, PrimaryKeyTrait,
     prelude::{DateTimeUtc, Uuid},
 };
 use serde_json::{Map, Value, json};
 
 use super::{
     products::{self, MERCHANTS},
-    rows, uuids,
+    rows,
 };
 use crate::{
     http::{Call, Result, Who},
-    resource::{Change, Field, ListSpec, Operations, Resource, Spec, present},
+    resource::{Change, Field, ListSpec, Operations, Resource, Spec, embed},
     sandbox::address,
 };
 
@@ -107,34 +104,30 @@ impl Resource for Entity {
     }
 }
 
-/// Addresses of the covers of products, in one statement.
-///
-/// # Errors
-/// When the database refuses.
-pub(super) async fn covers(call: &Call, products: &[Uuid]) -> Result<HashMap<Uuid, String>> {
-    let sql = "SELECT DISTINCT ON (i.product_id) i.product_id, u.content_key FROM ecommerce_product_images i \
-               JOIN uploads u ON u.id = i.upload_id WHERE i.product_id = ANY($1) ORDER BY i.product_id, i.position, i.id";
-    let mut covers = HashMap::new();
-    for row in rows(call, sql, vec![uuids(products)]).await? {
-        let key: String = row.try_get("", "content_key")?;
-        covers.insert(row.try_get("", "product_id")?, address::of(call, &key));
-    }
-    Ok(covers)
+/// SQL for the content key of the cover of the product `p`.
+pub(super) const COVER: &str = "(SELECT u.content_key FROM ecommerce_product_images m JOIN uploads u ON u.id = m.upload_id \
+                                WHERE m.product_id = p.id ORDER BY m.position, m.id LIMIT 1)";
+
+/// SQL for the pictures of the product `p` as JSON; [`shown`] makes them what products embed.
+pub(super) fn column(call: &Call) -> String {
+    format!(
+        "(SELECT json_agg(json_build_array({}, content_key) ORDER BY position, id) FROM \
+         (SELECT m.*, u.content_key FROM ecommerce_product_images m JOIN uploads u ON u.id = m.upload_id \
+         WHERE m.product_id = p.id) AS image)",
+        embed::row(&Entity::SPEC, call.is_staff())
+    )
 }
 
-/// The pictures of one product as it embeds them, in one statement.
-///
-/// # Errors
-/// When the database refuses.
-pub(super) async fn of(call: &Call, product: Uuid) -> Result<Vec<Value>> {
-    let sql = "SELECT i.*, u.content_key FROM ecommerce_product_images i JOIN uploads u ON u.id = i.upload_id \
-               WHERE i.product_id = $1 ORDER BY i.position, i.id";
-    let mut images = Vec::new();
-    for row in rows(call, sql, vec![product.into()]).await? {
-        let mut json = present::fields::<Entity>(call, &Model::from_query_result(&row, "")?).await?;
-        let key: String = row.try_get("", "content_key")?;
-        json.insert("uploadUrl".to_owned(), json!(address::of(call, &key)));
-        images.push(Value::Object(json));
+/// Pictures from [`column`] with their addresses.
+pub(super) fn shown(call: &Call, images: Option<Value>) -> Value {
+    let with_address = |mut image: Value| {
+        let address = image[1].as_str().map(|key| address::of(call, key));
+        let mut image = image[0].take();
+        image["uploadUrl"] = json!(address);
+        image
+    };
+    match images {
+        Some(Value::Array(images)) => images.into_iter().map(with_address).collect(),
+        _ => json!([]),
     }
-    Ok(images)
 }

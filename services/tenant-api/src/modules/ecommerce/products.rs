@@ -1,5 +1,7 @@
 //! Products: the catalogue, their stock, who may sell them.
 
+use std::collections::HashMap;
+
 use fault::{Code, Fault, Kind, codes};
 use sea_orm::{
     ActiveModelBehavior, ColumnTrait, Condition, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait,
@@ -9,10 +11,14 @@ use sea_orm::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{categories, product_images, sellers, stock};
+use super::{categories, product_images, sellers, stock, uuids};
 use crate::{
     http::{Answer, Call, Result, Route, Who},
-    resource::{self, Change, Field, ListSpec, Operations, Resource, Row, Spec, permit::permit, present, show, update},
+    resource::{
+        self, Change, Field, ListSpec, Operations, Resource, Row, Spec, permit::permit, present, show, spec::columns,
+        update,
+    },
+    sandbox::address,
 };
 
 /// The most pieces of one product.
@@ -172,32 +178,23 @@ impl Resource for Entity {
 
     async fn written(call: &Call, before: Option<&Model>, after: &Model) -> Result<()> {
         if before.is_none() && after.stock > 0 {
-            stock::note(
-                call,
-                &[stock::Movement {
-                    product: after.id,
-                    reason: "initial",
-                    delta: after.stock,
-                    after: after.stock,
-                    order: None,
-                    note: None,
-                }],
-            )
-            .await?;
+            let initial = stock::Movement {
+                product: after.id,
+                reason: "initial",
+                delta: after.stock,
+                after: after.stock,
+                order: None,
+                note: None,
+            };
+            stock::note(call, &[initial]);
         }
         Ok(())
     }
 
     async fn extend(call: &Call, rows: &mut [Row<Self>], whole: bool) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<Uuid> = rows.iter().map(|row| row.model.id).collect();
-        let covers = product_images::covers(call, &ids).await?;
         for row in &mut *rows {
             let model = &row.model;
             row.json.insert("currency".to_owned(), json!(call.tenant().currency));
-            row.json.insert("imageUrl".to_owned(), json!(covers.get(&model.id)));
             row.json.insert("inStock".to_owned(), json!(model.stock > 0));
             row.json
                 .insert("isLowStock".to_owned(), json!(model.stock <= model.low_stock_at));
@@ -206,33 +203,49 @@ impl Resource for Entity {
     }
 }
 
-/// Embeds category and seller (one row each, in lists too) and, in whole rows, the images.
+/// Embeds cover, category and seller (in lists too) and, in whole rows, the images; all in one statement.
 async fn embed(call: &Call, rows: &mut [Row<Entity>], whole: bool) -> Result<()> {
-    let distinct = |mut ids: Vec<Uuid>| {
-        ids.sort_unstable();
-        ids.dedup();
-        ids
-    };
-    let categories = categories::cards(call, &distinct(rows.iter().map(|row| row.model.category_id).collect())).await?;
-    let sellers = sellers::cards(
-        call,
-        &distinct(rows.iter().filter_map(|row| row.model.seller_id).collect()),
-    )
-    .await?;
-    for row in &mut *rows {
-        row.json
-            .insert("category".to_owned(), json!(categories.get(&row.model.category_id)));
-        row.json.insert(
-            "seller".to_owned(),
-            json!(row.model.seller_id.and_then(|id| sellers.get(&id))),
-        );
+    if rows.is_empty() {
+        return Ok(());
     }
-    if whole {
-        for row in rows {
-            row.json.insert(
-                "images".to_owned(),
-                Value::Array(product_images::of(call, row.model.id).await?),
-            );
+    let images = if whole {
+        product_images::column(call)
+    } else {
+        "NULL::json".to_owned()
+    };
+    let sql = format!(
+        "WITH counts AS MATERIALIZED (SELECT c.id, {} AS products FROM ecommerce_categories c \
+           WHERE c.id IN (SELECT category_id FROM ecommerce_products WHERE id = ANY ($1))) \
+         SELECT p.id, {} AS cover, {images} AS images, counts.products AS category_products, \
+           ci.content_key AS category_key, si.content_key AS seller_key, {}, {} \
+         FROM ecommerce_products p JOIN ecommerce_categories c ON c.id = p.category_id JOIN counts ON counts.id = c.id \
+         LEFT JOIN uploads ci ON ci.id = c.image_id LEFT JOIN ecommerce_sellers s ON s.id = p.seller_id \
+         LEFT JOIN uploads si ON si.id = s.logo_id WHERE p.id = ANY ($1)",
+        categories::PRODUCTS,
+        product_images::COVER,
+        columns::<categories::Entity>("c", "category_"),
+        columns::<sellers::Entity>("s", "seller_"),
+    );
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.model.id).collect();
+    let found = call.rows(&sql, [uuids(&ids)]).await?;
+    let mut by_id = HashMap::new();
+    for found in &found {
+        by_id.insert(found.try_get::<Uuid>("", "id")?, found);
+    }
+    for row in rows {
+        let Some(found) = by_id.get(&row.model.id) else {
+            continue;
+        };
+        let cover: Option<String> = found.try_get("", "cover")?;
+        let cover = cover.map(|key| address::of(call, &key));
+        row.json.insert("imageUrl".to_owned(), json!(cover));
+        row.json
+            .insert("category".to_owned(), categories::card(call, found).await?);
+        row.json
+            .insert("seller".to_owned(), json!(sellers::card(call, found).await?));
+        if whole {
+            let images = product_images::shown(call, found.try_get("", "images")?);
+            row.json.insert("images".to_owned(), images);
         }
     }
     Ok(())
@@ -271,31 +284,25 @@ async fn adjust_stock(call: Call) -> Result<Answer> {
     if after > MOST {
         return Err(Fault::field("delta", format!("would take the stock above {MOST}")).into());
     }
-    let row = update::write::<Entity>(&call, &before, &Map::from_iter([("stock".to_owned(), json!(after))])).await?;
-    let note = call.body().get("note").and_then(Value::as_str);
-    stock::note(
-        &call,
-        &[stock::Movement {
-            product: row.id,
-            reason: "adjustment",
-            delta,
-            after,
-            order: None,
-            note,
-        }],
-    )
-    .await?;
-    stock::warn(
-        &call,
-        &[stock::Level {
-            slug: &row.slug,
-            name: &row.name,
-            before: before.stock,
-            after,
-            low_at: row.low_stock_at,
-        }],
-    )
-    .await?;
+    let stock = Map::from_iter([("stock".to_owned(), json!(after))]);
+    let row = update::write_later::<Entity>(&call, &before, &stock)?;
+    let adjustment = stock::Movement {
+        product: row.id,
+        reason: "adjustment",
+        delta,
+        after,
+        order: None,
+        note: call.body().get("note").and_then(Value::as_str),
+    };
+    stock::note(&call, &[adjustment]);
+    let level = stock::Level {
+        slug: &row.slug,
+        name: &row.name,
+        before: before.stock,
+        after,
+        low_at: row.low_stock_at,
+    };
+    stock::warn(&call, &[level]).await?;
     update::answer::<Entity>(&call, &before, row).await
 }
 
@@ -307,13 +314,18 @@ pub fn out_of_stock(field: impl Into<String>, name: &str, available: i32) -> Fau
 
 /// The product of the path, when the caller may see it.
 pub(super) async fn parent(call: &Call) -> Result<Model> {
+    if let Some(product) = call.recall() {
+        return Ok(product);
+    }
     let id = call.id("productId")?;
     let product = Entity::find()
         .filter(Column::Id.eq(id))
         .filter(Entity::visible(call).await?)
         .one(call.tx())
         .await?;
-    product.ok_or_else(|| Fault::not_found().into())
+    let product = product.ok_or_else(Fault::not_found)?;
+    call.remember(product.clone());
+    Ok(product)
 }
 
 /// Shows a product for another answer.

@@ -1,17 +1,15 @@
 //! Reviews of products; a product's rating follows them in the same transaction.
 
-use std::collections::HashMap;
-
 use fault::{Code, Fault, Kind};
 use sea_orm::{
-    ActiveModelBehavior, ColumnTrait, Condition, ConnectionTrait, DeriveEntityModel, DerivePrimaryKey, DeriveRelation,
-    EntityTrait, EnumIter, PrimaryKeyTrait,
+    ActiveModelBehavior, ColumnTrait, Condition, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait,
+    EnumIter, PrimaryKeyTrait,
     prelude::{DateTimeUtc, Decimal, Uuid},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{products, rows, statement, uuids};
+use super::{products, rows, uuids};
 use crate::{
     http::{Answer, Call, Result, Route, Who},
     modules::core::{
@@ -19,7 +17,6 @@ use crate::{
         users,
     },
     resource::{Change, Field, ListSpec, Operations, Resource, Row, Spec, permit::permit, show, update, value},
-    sandbox::address,
     settings::Settings,
 };
 
@@ -154,39 +151,33 @@ impl Resource for Entity {
     }
 
     async fn written(call: &Call, before: Option<&Model>, after: &Model) -> Result<()> {
-        rate(call, after.product_id).await?;
+        rate(call, &[after.product_id]);
         if before.is_none() {
             let who = &call.user()?.name;
             let title = format!("{who} wrote a review with {} of 5", after.rating);
+            let body = after.title.as_deref();
             notify(
                 call,
                 To::Staff,
                 "ecommerce.review-posted",
-                title,
-                after.title.clone(),
+                &title,
+                body,
                 "/shop/reviews",
-            )
-            .await?;
+            );
         }
         Ok(())
     }
 
     async fn deleting(call: &Call, row: &Model) -> Result<()> {
-        // The row itself goes right after this; it must not count any more.
-        let sql = "UPDATE ecommerce_reviews SET status = 'rejected' WHERE id = $1";
-        rows(
-            call,
-            "SELECT id FROM ecommerce_products WHERE id = $1 FOR UPDATE",
-            vec![row.product_id.into()],
-        )
-        .await?;
-        call.tx().execute_raw(statement(sql, vec![row.id.into()])).await?;
-        rate(call, row.product_id).await
+        let sql = "SELECT id FROM ecommerce_products WHERE id = $1 FOR UPDATE";
+        call.run(sql, [row.product_id.into()]).await?;
+        rate(call, &[row.product_id]);
+        Ok(())
     }
 
     async fn extend(call: &Call, shown: &mut [Row<Self>], _whole: bool) -> Result<()> {
         let ids: Vec<Uuid> = shown.iter().map(|row| row.model.user_id).collect();
-        let cards = people(call, &ids).await?;
+        let cards = users::cards(call, &ids).await?;
         for row in shown {
             row.json
                 .insert("author".to_owned(), json!(cards.get(&row.model.user_id)));
@@ -195,46 +186,23 @@ impl Resource for Entity {
     }
 }
 
-/// Cards of people, by id, in one statement.
-async fn people(call: &Call, ids: &[Uuid]) -> Result<HashMap<Uuid, Value>> {
-    let sql = "SELECT u.id, u.name, f.content_key FROM users u LEFT JOIN uploads f ON f.id = u.avatar_id WHERE u.id = ANY($1)";
-    let mut cards = HashMap::new();
-    for row in rows(call, sql, vec![uuids(ids)]).await? {
-        let (id, name): (Uuid, String) = (row.try_get("", "id")?, row.try_get("", "name")?);
-        let avatar: Option<String> = row.try_get("", "content_key")?;
-        cards.insert(
-            id,
-            json!({"id": id, "name": name, "avatarUrl": avatar.map(|key| address::of(call, &key))}),
-        );
-    }
-    Ok(cards)
+/// Makes the ratings of locked products true, at the end of the request.
+fn rate(call: &Call, products: &[Uuid]) {
+    let sql = "UPDATE ecommerce_products p SET (rating_count, rating_average) = (SELECT count(*), COALESCE(round(avg(r.rating), 2), 0) \
+               FROM ecommerce_reviews r WHERE r.product_id = p.id AND r.status = 'published') WHERE p.id = ANY ($1)";
+    call.closing().write(sql, [uuids(products)]);
 }
 
-/// Makes a locked product's rating true.
-async fn rate(call: &Call, product: Uuid) -> Result<()> {
-    let sql = "UPDATE ecommerce_products SET (rating_count, rating_average) = (SELECT count(*), COALESCE(round(avg(rating), 2), 0) \
-               FROM ecommerce_reviews WHERE product_id = $1 AND status = 'published') WHERE id = $1";
-    call.tx().execute_raw(statement(sql, vec![product.into()])).await?;
-    Ok(())
-}
-
-/// Takes a user's reviews away, and makes the ratings of their products true.
+/// Before a user and the reviews go: the ratings of their products will be true.
 ///
 /// # Errors
 /// When the database refuses.
 pub(super) async fn forget(call: &Call, user: Uuid) -> Result<()> {
     let sql = "SELECT p.id FROM ecommerce_products p JOIN ecommerce_reviews r ON r.product_id = p.id \
                WHERE r.user_id = $1 ORDER BY p.id FOR UPDATE OF p";
-    if rows(call, sql, vec![user.into()]).await?.is_empty() {
-        return Ok(());
-    }
-    // A statement sees what was there before it: the reviews that go are left out by name.
-    let sql = "WITH gone AS (DELETE FROM ecommerce_reviews WHERE user_id = $1 RETURNING product_id) \
-               UPDATE ecommerce_products p SET (rating_count, rating_average) = \
-                 (SELECT count(*), COALESCE(round(avg(r.rating), 2), 0) FROM ecommerce_reviews r \
-                  WHERE r.product_id = p.id AND r.status = 'published' AND r.user_id <> $1) \
-               WHERE p.id IN (SELECT product_id FROM gone)";
-    call.run(sql, [user.into()]).await?;
+    let products = call.rows(sql, [user.into()]).await?;
+    let products = products.iter().map(|row| row.try_get("", "id"));
+    rate(call, &products.collect::<Result<Vec<_>, _>>()?);
     Ok(())
 }
 
@@ -269,7 +237,7 @@ async fn reply(call: Call) -> Result<Answer> {
         json!(value::instant(call.now()))
     };
     let values = Map::from_iter([("reply".to_owned(), reply), ("repliedAt".to_owned(), at)]);
-    let after = update::write::<Entity>(&call, &before, &values).await?;
+    let after = update::write_later::<Entity>(&call, &before, &values)?;
     update::answer::<Entity>(&call, &before, after).await
 }
 

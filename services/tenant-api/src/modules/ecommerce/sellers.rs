@@ -1,16 +1,14 @@
 //! Sellers of the marketplace.
 
-use std::collections::HashMap;
-
 use fault::{Fault, codes};
 use sea_orm::{
     ActiveModelBehavior, ColumnTrait, Condition, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait,
-    EnumIter, FromQueryResult, PrimaryKeyTrait,
+    EnumIter, FromQueryResult, PrimaryKeyTrait, QueryResult,
     prelude::{DateTimeUtc, Decimal, Uuid},
 };
 use serde_json::{Map, Value, json};
 
-use super::{rows, uuids};
+use super::rows;
 use crate::{
     http::{Answer, Call, Result, Route, Who},
     resource::{
@@ -147,7 +145,7 @@ async fn suspend(call: Call) -> Result<Answer> {
     let (before, after) = decide(&call, &["pending", "approved"], "suspended").await?;
     let sql = "UPDATE ecommerce_products SET status = 'draft', version = version + 1, updated_at = $2 \
                WHERE seller_id = $1 AND status = 'active'";
-    call.run(sql, [after.id.into(), call.now().into()]).await?;
+    call.closing().write(sql, [after.id.into(), call.now().into()]);
     update::answer::<Entity>(&call, &before, after).await
 }
 
@@ -162,7 +160,7 @@ async fn decide(call: &Call, from: &[&str], to: &str) -> Result<(Model, Model)> 
         );
         return Err(Fault::new(codes::INVALID_STATE, message).into());
     }
-    let after = update::write::<Entity>(call, &before, &Map::from_iter([("status".to_owned(), json!(to))])).await?;
+    let after = update::write_later::<Entity>(call, &before, &Map::from_iter([("status".to_owned(), json!(to))]))?;
     let word = if to == "approved" { "approved" } else { "suspended" };
     let mail = Mail {
         to: &after.email,
@@ -209,33 +207,32 @@ async fn summary(call: Call) -> Result<Answer> {
     })))
 }
 
+/// The role that an approved seller's user holds.
+const ROLE: &str = "ecommerce.seller";
+
 /// The approved seller behind the caller, when there is one.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn of_caller(call: &Call) -> Result<Option<Uuid>> {
     let Some(caller) = call.caller() else { return Ok(None) };
+    if let Some((_, seller)) = caller.held.iter().find(|(role, _)| *role == ROLE) {
+        return Ok(*seller);
+    }
+    // On a page of core.
     let sql = "SELECT id FROM ecommerce_sellers WHERE user_id = $1 AND status = 'approved'";
-    let found = rows(call, sql, vec![caller.id.into()]).await?;
-    Ok(found.first().map(|row| row.try_get("", "id")).transpose()?)
+    let found = call.row(sql, [caller.id.into()]).await?;
+    Ok(found.map(|row| row.try_get("", "id")).transpose()?)
 }
 
-/// Sellers as other rows embed them, by id, in one statement; none when there are no ids.
-///
-/// # Errors
-/// When the database refuses.
-pub(super) async fn cards(call: &Call, ids: &[Uuid]) -> Result<HashMap<Uuid, Value>> {
-    let mut cards = HashMap::new();
-    if ids.is_empty() {
-        return Ok(cards);
-    }
-    let sql = "SELECT s.*, u.content_key FROM ecommerce_sellers s LEFT JOIN uploads u ON u.id = s.logo_id WHERE s.id = ANY($1)";
-    for row in rows(call, sql, vec![uuids(ids)]).await? {
-        let model = Model::from_query_result(&row, "")?;
-        let mut json = present::fields::<Entity>(call, &model).await?;
-        let logo: Option<String> = row.try_get("", "content_key")?;
-        json.insert("logoUrl".to_owned(), json!(logo.map(|key| address::of(call, &key))));
-        cards.insert(model.id, Value::Object(json));
-    }
-    Ok(cards)
+/// A seller as other rows embed it, from columns that begin with `seller_`, with its logo's content key in
+/// `seller_key`; `None` where they are null.
+pub(super) async fn card(call: &Call, row: &QueryResult) -> Result<Option<Value>> {
+    let Some(model) = Model::from_query_result_optional(row, "seller_")? else {
+        return Ok(None);
+    };
+    let mut json = present::fields::<Entity>(call, &model).await?;
+    let logo: Option<String> = row.try_get("", "seller_key")?;
+    json.insert("logoUrl".to_owned(), json!(logo.map(|key| address::of(call, &key))));
+    Ok(Some(Value::Object(json)))
 }

@@ -1,13 +1,15 @@
 //! Stock: every change leaves a movement, and a level that falls too low is told.
 
-use sea_orm::{QueryResult, Value as Sql, prelude::Uuid};
+use sea_orm::{Value as Sql, prelude::Uuid};
 
 use crate::{
     http::{Call, Result},
     modules::core::notifications::{To, notify},
-    resource::precheck,
     settings::Settings,
 };
+
+/// The table of movements.
+pub(super) const MOVEMENTS: &str = "ecommerce_stock_movements";
 
 /// A change of a product's stock.
 pub struct Movement<'a> {
@@ -25,11 +27,8 @@ pub struct Movement<'a> {
     pub note: Option<&'a str>,
 }
 
-/// Writes movements, in one statement.
-///
-/// # Errors
-/// 409 `ROW_LIMIT_REACHED`.
-pub async fn note(call: &Call, movements: &[Movement<'_>]) -> Result<()> {
+/// Writes movements, at the end of the request.
+pub fn note(call: &Call, movements: &[Movement<'_>]) {
     let caller = call.caller().map(|caller| caller.id);
     let (mut rows, mut values) = (Vec::new(), Vec::<Sql>::new());
     for movement in movements {
@@ -48,26 +47,13 @@ pub async fn note(call: &Call, movements: &[Movement<'_>]) -> Result<()> {
         ]);
     }
     if rows.is_empty() {
-        return Ok(());
+        return;
     }
     let sql = format!(
-        "INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, note, created_by_id) VALUES {} {COUNT}",
+        "INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, note, created_by_id) VALUES {}",
         rows.join(",")
     );
-    fits(call, &super::rows(call, &sql, values).await?).await
-}
-
-/// What an insert of movements returns: how many there were before.
-pub(super) const COUNT: &str = "RETURNING (SELECT count(*) FROM ecommerce_stock_movements) AS rows";
-
-/// Refuses movements that were just inserted, each a row of [`COUNT`], when the table cannot hold them.
-///
-/// # Errors
-/// 409 `ROW_LIMIT_REACHED`.
-pub(super) async fn fits(call: &Call, inserted: &[QueryResult]) -> Result<()> {
-    let Some(first) = inserted.first() else { return Ok(()) };
-    let before = u64::try_from(first.try_get::<i64>("", "rows")?).unwrap_or(0);
-    precheck::fits(call, "ecommerce_stock_movements", before + inserted.len() as u64).await
+    call.closing().insert(MOVEMENTS, &sql, values);
 }
 
 /// A product's level before and after a change.
@@ -99,15 +85,8 @@ pub async fn warn(call: &Call, levels: &[Level<'_>]) -> Result<()> {
     for level in fell {
         let title = format!("{} is running low", level.name);
         let body = format!("{} left.", level.after);
-        notify(
-            call,
-            To::Staff,
-            "ecommerce.low-stock",
-            title,
-            Some(body),
-            &format!("/products/{}", level.slug),
-        )
-        .await?;
+        let link = format!("/products/{}", level.slug);
+        notify(call, To::Staff, "ecommerce.low-stock", &title, Some(&body), &link);
     }
     Ok(())
 }

@@ -16,9 +16,18 @@ impl Session {
         F: Future<Output = Result<T>> + Send + 'static,
         T: Send + 'static,
     {
-        let gate = self.host.database.connect().await?;
         // Whoever is signed in is looked up here first.
-        let table = format!("{}.auth_sessions", self.schema.quoted());
+        self.race_at("auth_sessions", requests).await
+    }
+
+    /// As [`Self::race`], for requests that wait right before their first look at this table.
+    pub async fn race_at<F, T>(&self, table: &str, requests: impl IntoIterator<Item = F>) -> Result<Vec<T>>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let gate = self.host.database.connect().await?;
+        let table = format!("{}.{table}", self.schema.quoted());
         gate.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
             .await?;
         let mut running = JoinSet::new();

@@ -1,6 +1,9 @@
 //! One's own account.
 
-use sea_orm::prelude::{DateTimeUtc, Uuid};
+use sea_orm::{
+    QueryResult,
+    prelude::{DateTimeUtc, Uuid},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -33,15 +36,25 @@ pub const ACCOUNT: Shape = Shape::of(
 /// # Errors
 /// When the database refuses, or nobody has this id.
 pub async fn show(call: &Call, user: Uuid) -> Result<Value> {
-    let mut sql = "SELECT u.id, u.email, u.name, u.role, u.status, u.phone, u.avatar_id, u.version, u.created_at, \
-                   p.content_key"
-        .to_owned();
-    for (i, role) in ROLES.iter().enumerate() {
-        sql.push_str(&format!(", EXISTS ({}) AS role_{i}", role.held));
-    }
-    sql.push_str(" FROM users u LEFT JOIN uploads p ON p.id = u.avatar_id WHERE u.id = $1");
+    let sql = format!("SELECT {} FROM users u WHERE u.id = $1", columns());
     let row = call.row(&sql, [user.into()]).await?;
     let row = row.ok_or_else(|| fault::Fault::internal("the account vanished"))?;
+    read(call, &row)
+}
+
+/// The columns over a user `u` that [`read`] wants; statements that change the user return them.
+pub(super) fn columns() -> String {
+    let mut columns = "u.id, u.email, u.name, u.role, u.status, u.phone, u.avatar_id, u.version, u.created_at, \
+                       (SELECT p.content_key FROM uploads p WHERE p.id = u.avatar_id) AS content_key"
+        .to_owned();
+    for (i, role) in ROLES.iter().enumerate() {
+        columns.push_str(&format!(", EXISTS ({}) AS role_{i}", role.held));
+    }
+    columns
+}
+
+/// An [`ACCOUNT`] from a row of [`columns`].
+pub(super) fn read(call: &Call, row: &QueryResult) -> Result<Value> {
     let mut held = Vec::new();
     for (i, role) in ROLES.iter().enumerate() {
         if row.try_get::<bool>("", &format!("role_{i}"))? {
@@ -50,7 +63,7 @@ pub async fn show(call: &Call, user: Uuid) -> Result<Value> {
     }
     let text = |column: &str| row.try_get::<Option<String>>("", column);
     Ok(json!({
-        "id": user,
+        "id": row.try_get::<Uuid>("", "id")?,
         "email": text("email")?,
         "name": text("name")?,
         "role": text("role")?,

@@ -10,18 +10,17 @@ use super::password::{subject, tell};
 use crate::{
     auth::{opaque, password},
     http::{Answer, Call, Result},
-    resource::journal,
     sandbox::mail::{self, Mail},
 };
 
 /// How long a link works.
 const LIFE: TimeDelta = TimeDelta::minutes(30);
 
-/// Makes a link for a user, as an application path.
+/// Makes a link for a user, as an application path; it works from the end of the request on.
 ///
 /// # Errors
-/// When the database refuses.
-pub async fn link(call: &Call, user: Uuid) -> Result<String> {
+/// When the operating system has no randomness.
+pub fn link(call: &Call, user: Uuid) -> Result<String, Fault> {
     let token = opaque::generate()?;
     let sql = "INSERT INTO password_reset_tokens (id, user_id, token_hash, expires_at) VALUES ($1, $2, $3, $4)";
     let values = [
@@ -30,7 +29,7 @@ pub async fn link(call: &Call, user: Uuid) -> Result<String> {
         opaque::hash(&token).into(),
         (call.now() + LIFE).into(),
     ];
-    journal::insert(call, "password_reset_tokens", sql, values).await?;
+    call.closing().insert("password_reset_tokens", sql, values);
     Ok(format!("/reset-password?token={token}"))
 }
 
@@ -51,7 +50,7 @@ pub async fn forgot(call: Call) -> Result<Answer> {
         let (user, name): (Uuid, String) = (row.try_get("", "id")?, row.try_get("", "name")?);
         let earlier = "DELETE FROM password_reset_tokens WHERE user_id = $1 AND used_at IS NULL";
         call.run(earlier, [user.into()]).await?;
-        let link = link(&call, user).await?;
+        let link = link(&call, user)?;
         let mail = Mail {
             to: &email,
             name: Some(&name),

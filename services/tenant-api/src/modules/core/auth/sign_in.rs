@@ -22,7 +22,7 @@ use crate::{
         cookies, opaque, password,
     },
     http::{Answer, Call, Result, answer::Subject},
-    resource::{Field, Shape, journal, precheck},
+    resource::{Field, Shape},
     sandbox::mail::{self, Mail, clip},
     settings::Settings,
 };
@@ -83,6 +83,11 @@ fn wrong() -> Fault {
     )
 }
 
+fn taken() -> Fault {
+    let message = "An account with this e-mail address exists.";
+    Fault::new(codes::CONFLICT, message).detail("email", "is taken")
+}
+
 fn disabled() -> Fault {
     Fault::new(codes::ACCOUNT_DISABLED, "This account is disabled. Ask an admin.")
 }
@@ -113,25 +118,21 @@ pub async fn register(call: Call) -> Result<Answer> {
     }
     call.tx().pause().await?;
     let hash = password::hash(password, &call.app().hashing).await?;
-    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE email = $1) AS taken, (SELECT count(*) FROM users) AS rows";
-    let row = call.row(sql, [email.clone().into()]).await?;
-    let row = row.ok_or_else(|| Fault::internal("a check without an answer"))?;
-    if row.try_get("", "taken")? {
-        let message = "An account with this e-mail address exists.";
-        return Err(Fault::new(codes::CONFLICT, message).detail("email", "is taken").into());
-    }
-    let rows = u64::try_from(row.try_get::<i64>("", "rows")?).unwrap_or(0);
-    precheck::room(&call, "users", rows, 1).await?;
-
+    let sql = format!(
+        "INSERT INTO users AS u (id, email, password_hash, name, last_login_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (email) DO NOTHING RETURNING {}",
+        account::columns()
+    );
     let user = Uuid::now_v7();
-    let (sign_in, refresh) = (Uuid::now_v7(), opaque::generate()?);
-    let sql = "WITH made AS (\
-                 INSERT INTO users (id, email, password_hash, name, last_login_at) VALUES ($7, $8, $9, $10, $5)\
-               ) INSERT INTO auth_sessions (id, user_id, family_id, refresh_hash, user_agent, last_used_at, expires_at) \
-               VALUES ($1, $7, $2, $3, $4, $5, $6)";
-    let mut values = sign_in_values(&call, sign_in, &refresh);
-    values.extend([user.into(), email.clone().into(), hash.into(), name.clone().into()]);
-    journal::insert(&call, "auth_sessions", sql, values).await?;
+    let values = [
+        user.into(),
+        email.clone().into(),
+        hash.into(),
+        name.clone().into(),
+        call.now().into(),
+    ];
+    let row = call.row(&sql, values).await?.ok_or_else(taken)?;
+    call.closing().watch("users");
     let mail = Mail {
         to: &email,
         name: Some(&name),
@@ -141,7 +142,7 @@ pub async fn register(call: Call) -> Result<Answer> {
         action: Some(("Open the application", "/".to_owned())),
     };
     mail::send(&call, mail).await?;
-    let answer = signed_in(&call, user, sign_in, &refresh).await?;
+    let answer = sign_in(&call, &account::read(&call, &row)?, user)?;
     Ok(answer.location(format!("/api/v1/users/{user}")))
 }
 
@@ -171,26 +172,23 @@ pub async fn login(call: Call) -> Result<Answer> {
     if !known.is_active {
         return Err(disabled().into());
     }
-    let (sign_in, refresh) = (Uuid::now_v7(), opaque::generate()?);
     // Held against what may have changed while the password was checked: guesses side by side get no further than
     // guesses one after another.
-    let sql = "WITH u AS (\
-                 UPDATE users SET failed_logins = 0, locked_until = NULL, last_login_at = $5 \
-                 WHERE id = $7 AND password_hash = $8 AND status = 'active' \
-                 AND NOT coalesce(failed_logins >= 5 AND locked_until > $5, false) RETURNING id\
-               ) INSERT INTO auth_sessions (id, user_id, family_id, refresh_hash, user_agent, last_used_at, expires_at) \
-               SELECT $1, u.id, $2, $3, $4, $5, $6 FROM u";
-    let mut values = sign_in_values(&call, sign_in, &refresh);
-    values.extend([known.user.into(), known.hash.into()]);
-    if journal::insert(&call, "auth_sessions", sql, values).await? == 0 {
+    let sql = format!(
+        "UPDATE users u SET failed_logins = 0, locked_until = NULL, last_login_at = $2 \
+         WHERE id = $1 AND password_hash = $3 AND status = 'active' AND NOT coalesce({BLOCKED}, false) RETURNING {}",
+        account::columns()
+    );
+    let values = [known.user.into(), call.now().into(), known.hash.into()];
+    let Some(row) = call.row(&sql, values).await? else {
         return Err(match Credentials::find(&call, &email).await? {
             Some(now) if now.is_active => now.check_block(call.now()).err().unwrap_or_else(wrong),
             Some(_) => disabled(),
             None => wrong(),
         }
         .into());
-    }
-    signed_in(&call, known.user, sign_in, &refresh).await
+    };
+    sign_in(&call, &account::read(&call, &row)?, known.user)
 }
 
 /// Counts a wrong password; the count stays although the request is refused. An unknown address takes the same steps.
@@ -234,7 +232,7 @@ pub async fn refresh(call: Call) -> Result<Answer> {
     if row.try_get::<String>("", "status")? != "active" {
         return Err(disabled().into());
     }
-    let (sign_in, user, family): (Uuid, Uuid, Uuid) = (
+    let (id, user, family): (Uuid, Uuid, Uuid) = (
         row.try_get("", "id")?,
         row.try_get("", "user_id")?,
         row.try_get("", "family_id")?,
@@ -243,7 +241,7 @@ pub async fn refresh(call: Call) -> Result<Answer> {
     let rotate = "UPDATE auth_sessions SET refresh_hash = $2, last_used_at = $3, expires_at = $4, updated_at = $3 \
                   WHERE id = $1";
     let values = [
-        sign_in.into(),
+        id.into(),
         opaque::hash(&new).into(),
         call.now().into(),
         call.tenant().expires_at.into(),
@@ -261,8 +259,8 @@ pub async fn refresh(call: Call) -> Result<Answer> {
         call.now().into(),
         call.tenant().expires_at.into(),
     ];
-    journal::insert(&call, "auth_sessions", tombstone, values).await?;
-    signed_in(&call, user, sign_in, &new).await
+    call.closing().insert("auth_sessions", tombstone, values);
+    signed_in(&call, &account::show(&call, user).await?, user, id, &new)
 }
 
 /// Refuses a token that is not a present one. Used again well after it was replaced, it was copied: its whole family
@@ -296,17 +294,22 @@ pub async fn logout(call: Call) -> Result<Answer> {
     Ok(cookies::clear(answer, &call))
 }
 
-/// `$1` to `$6` of the statement that inserts a sign-in: id, family, hash, user agent, now, end.
-fn sign_in_values(call: &Call, sign_in: Uuid, refresh: &str) -> Vec<sea_orm::Value> {
+/// Makes a sign-in for a user.
+fn sign_in(call: &Call, account: &Value, user: Uuid) -> Result<Answer> {
+    let (id, refresh) = (Uuid::now_v7(), opaque::generate()?);
     let agent = call.header(&header::USER_AGENT).map(|agent| clip(agent.trim(), 200));
-    vec![
-        sign_in.into(),
-        sign_in.into(),
-        opaque::hash(refresh).into(),
+    let sql = "INSERT INTO auth_sessions (id, user_id, family_id, refresh_hash, user_agent, last_used_at, expires_at) \
+               VALUES ($1, $2, $1, $3, $4, $5, $6)";
+    let values = [
+        id.into(),
+        user.into(),
+        opaque::hash(&refresh).into(),
         agent.filter(|agent| !agent.is_empty()).into(),
         call.now().into(),
         call.tenant().expires_at.into(),
-    ]
+    ];
+    call.closing().insert("auth_sessions", sql, values);
+    signed_in(call, account, user, id, &refresh)
 }
 
 /// What a sign-in answers with.
@@ -321,8 +324,7 @@ pub const AUTH_RESULT: Shape = Shape::of(
 );
 
 /// The [`AUTH_RESULT`], in the body and as cookies.
-async fn signed_in(call: &Call, user: Uuid, sign_in: Uuid, refresh: &str) -> Result<Answer> {
-    let account = account::show(call, user).await?;
+fn signed_in(call: &Call, account: &Value, user: Uuid, sign_in: Uuid, refresh: &str) -> Result<Answer> {
     let text = |field: &str| {
         account
             .get(field)
