@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use domain::Clock;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     net::{TcpStream, tcp::OwnedReadHalf},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use crate::harness::{Replica, World, until};
@@ -289,6 +289,28 @@ async fn events_tell_each_change_and_end_with_the_session() -> Result<()> {
     );
     assert_eq!(events.next().await?, None, "the stream ends with the session");
     assert!(changed.is_some());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quiet_stream_shows_every_15_seconds_that_it_is_alive() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (token, _) = replica.ready().await?;
+    let mut events = Events::open(&replica, &token, None).await?;
+    events.next().await?;
+    let begun = Instant::now();
+    let line = timeout(Duration::from_secs(60), async {
+        loop {
+            match events.0.next_line().await? {
+                Some(line) if line.starts_with(':') => return Ok::<_, anyhow::Error>(line),
+                Some(line) => ensure!(!line.starts_with("event"), "{line}"),
+                None => bail!("the stream has ended"),
+            }
+        }
+    });
+    line.await.context("no comment came")??;
+    assert!(begun.elapsed() > Duration::from_secs(14), "{:?}", begun.elapsed());
     Ok(())
 }
 

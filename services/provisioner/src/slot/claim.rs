@@ -10,7 +10,9 @@ use tokio_postgres::{error::SqlState, types::ToSql};
 use tracing::{Instrument, info_span};
 
 use super::{
-    Slots, call, seed,
+    Slots, call,
+    furnish::{self, Mark},
+    seed,
     store::{COLUMNS, Slot},
 };
 use crate::{database::Transaction, error::Error, lock, metrics::Step};
@@ -158,7 +160,11 @@ impl Slots {
             String::new()
         } else {
             let settings = seed::settings(&schema, seed, order.currency);
-            format!("{settings} {clear} {}", modules::seed_sql(&missing))
+            let mark = match kept {
+                Some(_) => furnish::mark(slot.id, Mark::Further, &modules),
+                None => furnish::mark(slot.id, Mark::New, &modules),
+            };
+            format!("{settings} {clear} {} {mark}", modules::seed_sql(&missing))
         };
         let started = Instant::now();
         // One flush. After an error PostgreSQL skips what follows, and COMMIT rolls back.

@@ -133,25 +133,44 @@ async fn fill(mut transaction: Transaction, slot: &Slot, guess: &Guess) -> Resul
     Ok(())
 }
 
-/// What furnishes a slot after `clear` has emptied it, and records by what nobody has touched it.
+/// What furnishes a slot after `clear` has emptied it.
 pub fn script(id: i32, schema: &SchemaName, guess: &Guess, clear: &str) -> String {
     let seed = SessionId::new(Clock::system().now());
-    let counts: Vec<String> = guess
-        .modules
+    format!(
+        "UPDATE provisioner.slots SET modules = '{{{}}}', seed = '{seed}', currency = '{}' WHERE id = {id};
+         {} {clear} {} {}",
+        seed::ids(&guess.modules).join(","),
+        guess.currency,
+        seed::settings(schema, seed, guess.currency),
+        modules::seed_sql(&guess.modules),
+        mark(id, Mark::New, &guess.modules),
+    )
+}
+
+/// What else is in the slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Nothing.
+    New,
+    /// Demo data that was marked before.
+    Further,
+}
+
+/// Records by what demo data can be told that nobody has touched, at the end of the transaction that put it in. Nobody
+/// must have lived in the slot before: a row that is missing now is not missed later.
+pub fn mark(id: i32, mark: Mark, modules: &[&Module]) -> String {
+    let (at, xids) = match mark {
+        Mark::New => ("now()", "'{}'::bigint[]"),
+        Mark::Further => ("furnished_at", "furnished_xids"),
+    };
+    let counts: Vec<String> = modules
         .iter()
         .flat_map(|module| module.table_names())
         .map(|table| format!("SELECT count(*) FROM {table}"))
         .collect();
     format!(
-        "{} {clear} {}
-         UPDATE provisioner.slots SET modules = '{{{}}}', seed = '{seed}', currency = '{}', furnished_at = now(),
-            furnished_xid = pg_current_xact_id()::text::bigint,
-            furnished_rows = (SELECT sum(count) FROM ({}) AS tables)
-         WHERE id = {id};",
-        seed::settings(schema, seed, guess.currency),
-        modules::seed_sql(&guess.modules),
-        seed::ids(&guess.modules).join(","),
-        guess.currency,
+        "UPDATE provisioner.slots SET furnished_at = {at}, furnished_xids = {xids} || pg_current_xact_id()::text::bigint,
+            furnished_rows = (SELECT sum(count) FROM ({}) AS tables) WHERE id = {id};",
         counts.join(" UNION ALL "),
     )
 }

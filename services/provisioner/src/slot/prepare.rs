@@ -222,7 +222,7 @@ async fn reserve_one(transaction: &Transaction) -> Result<Option<Slot>, Error> {
                 "UPDATE provisioner.slots SET state = 'preparing', generation = generation + 1, uses = 0,
                     schema_name = format('slot_%s_%s', lpad(id::text, greatest(4, length(id::text)), '0'), generation + 1),
                     fingerprint = $1, imprint = NULL, modules = '{{}}', seed = NULL, currency = NULL, furnished_at = NULL,
-                    discard = false, attempts = 0,
+                    furnished_xids = '{{}}', furnished_rows = NULL, discard = false, attempts = 0,
                     retry_at = '-infinity', updated_at = now()
                  WHERE id = (
                     SELECT id FROM provisioner.slots WHERE state = 'empty' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)

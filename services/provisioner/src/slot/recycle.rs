@@ -1,6 +1,6 @@
 //! Emptying ended slots so that they can be used again.
 //!
-//! Demo data that the session left as it was stays: all rows of the slot are those that one transaction put in, and
+//! Demo data that the session left as it was stays: all rows of the slot are those that were put in as demo data, and
 //! not one of them is missing. Otherwise all rows go, and new demo data is put in at once.
 //!
 //! Why no row of the old session can appear in, or be read from, the slot afterwards: the schema was renamed when the
@@ -94,7 +94,7 @@ struct Ended {
 
 /// What tells untouched demo data.
 struct Furnished {
-    xid: i64,
+    xids: Vec<i64>,
     rows: i64,
 }
 
@@ -219,7 +219,7 @@ impl Slots {
         let content = if kept {
             ""
         } else {
-            ", modules = '{}', seed = NULL, currency = NULL, furnished_at = NULL"
+            ", modules = '{}', seed = NULL, currency = NULL, furnished_at = NULL, furnished_xids = '{}', furnished_rows = NULL"
         };
         let mut script = format!(
             "ALTER SCHEMA {} RENAME TO {};
@@ -242,7 +242,7 @@ impl Slots {
     async fn pick(&self, transaction: &Transaction, worker: usize) -> Result<Option<Ended>, Error> {
         let statement = transaction
             .prepare_cached(&format!(
-                "SELECT {COLUMNS}, discard, furnished_xid, furnished_rows,
+                "SELECT {COLUMNS}, discard, furnished_xids, furnished_rows,
                     furnished_at > now() - make_interval(secs => $3) AS is_fresh
                  FROM provisioner.slots WHERE state = 'gone' AND retry_at <= now()
                     AND (id % {WORKERS} = $1 OR discard OR updated_at < now() - make_interval(secs => $2))
@@ -292,14 +292,12 @@ impl Slots {
 impl Ended {
     fn of(row: &Row) -> Result<Self, Error> {
         let is_fresh = row.get::<_, Option<bool>>("is_fresh") == Some(true);
-        let furnished = (row.get("furnished_xid"), row.get("furnished_rows"));
+        let rows: Option<i64> = row.get("furnished_rows");
+        let xids = row.get("furnished_xids");
         Ok(Self {
             slot: Slot::of(row)?,
             discard: row.get("discard"),
-            furnished: match furnished {
-                (Some(xid), Some(rows)) if is_fresh => Some(Furnished { xid, rows }),
-                _ => None,
-            },
+            furnished: rows.filter(|_| is_fresh).map(|rows| Furnished { xids, rows }),
         })
     }
 }
@@ -319,15 +317,15 @@ async fn lock_tables(transaction: &Transaction, slot: &Slot) -> Result<(), Error
 /// Whether the rows of all tables are those that the slot was furnished with. A row that was changed or added is of
 /// another transaction; one that was deleted is missing.
 async fn is_untouched(transaction: &Transaction, ended: &Ended) -> Result<bool, Error> {
-    let Some(Furnished { xid, rows }) = ended.furnished else {
+    let Some(Furnished { xids, rows }) = &ended.furnished else {
         return Ok(false);
     };
+    let xids: Vec<String> = xids.iter().map(|xid| format!("'{xid}'::xid8::xid")).collect();
+    let own = format!("xmin IN ({})", xids.join(", "));
     let counts: Vec<String> = used(transaction)
         .await?
         .iter()
-        .map(|table| {
-            format!("SELECT count(*) AS present, count(*) FILTER (WHERE xmin = '{xid}'::xid8::xid) AS own FROM {table}")
-        })
+        .map(|table| format!("SELECT count(*) AS present, count(*) FILTER (WHERE {own}) AS own FROM {table}"))
         .collect();
     if counts.is_empty() {
         return Ok(false);

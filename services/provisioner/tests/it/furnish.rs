@@ -176,6 +176,49 @@ async fn demo_data_that_the_last_session_only_looked_at_stays() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_claim_had_to_add_stays_too() -> Result<()> {
+    let database = database().await?;
+    let replica = Replica::start(&database, &[("POOL_TARGET", "1"), ("POOL_FRESH_SECONDS", "600")]).await?;
+    let look = database.connect().await?;
+    let core = "SELECT count(*) = 1 FROM provisioner.slots WHERE state = 'ready' AND modules = '{core}'";
+    until("the slot holds core's demo data", &look, core, &[]).await?;
+    let (before, after) = visit(&replica, &look, "SELECT").await?;
+    assert_eq!(before, after);
+    let home = replica.provision(session(), &["ecommerce"]).await?;
+    assert_as_if_seeded_at_once(&look, &home, &["ecommerce"]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_seeded_later_does_not_hide_what_is_missing() -> Result<()> {
+    let database = database().await?;
+    let (replica, look) = furnished(&database, 1).await?;
+    let id = session();
+    let home = replica.provision(id, &["ecommerce"]).await?;
+    let seed = format!("SELECT seed FROM provisioner.slots WHERE session_id = '{id}'");
+    let before: uuid::Uuid = value(&look, &seed).await?;
+    look.batch_execute(&format!("DELETE FROM {}.faqs", home.schema_name))
+        .await?;
+    let request = SeedModulesRequest {
+        session_id: id.to_string(),
+        modules: vec!["lms".into()],
+        currency: "USD".into(),
+    };
+    replica.calls()?.seed_modules(request).await?;
+    replica.drop_schema(id).await?;
+    let back = "SELECT count(*) = 0 FROM provisioner.slots WHERE state NOT IN ('ready', 'empty')";
+    until("it is in the pool again", &look, back, &[]).await?;
+    let kept = "SELECT seed = $1 FROM provisioner.slots WHERE state = 'ready'";
+    assert!(
+        !look
+            .query(kept, &[&before])
+            .await?
+            .iter()
+            .any(|row| row.get::<_, Option<bool>>(0) == Some(true))
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demo_data_that_the_last_session_touched_is_made_anew() -> Result<()> {
     let database = database().await?;
     let (replica, look) = furnished(&database, 1).await?;

@@ -1,9 +1,12 @@
 //! Keeping the pool at its target.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use proto::v1::SetPoolTargetRequest;
+use tokio::time::Instant;
 
-use crate::support::{Replica, assert_in_order, database, session, value};
+use crate::support::{Replica, assert_in_order, database, session, until, value};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_together_fill_the_pool_to_its_target_and_not_beyond() -> Result<()> {
@@ -85,4 +88,38 @@ async fn slots_that_nobody_used_for_long_are_dropped_beyond_the_target() -> Resu
         .wait("one slot is left", |pool| pool.ready == 1 && pool.empty == 63)
         .await?;
     assert_in_order(&database.connect().await?).await
+}
+
+/// A slot takes a third of a second to make; between the tables of two modules the filling waits for calls, half a
+/// second at most.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filling_makes_way_for_calls_but_not_for_ever() -> Result<()> {
+    let database = database().await?;
+    let replica = Replica::filled(&database, 4).await?;
+    let look = database.connect().await?;
+    let id = session();
+    replica.provision(id, &[]).await?;
+    replica.wait("the pool is full again", |pool| pool.ready >= 4).await?;
+    let holder = database.connect().await?;
+    holder.batch_execute("BEGIN").await?;
+    holder
+        .execute(
+            "SELECT FROM provisioner.slots WHERE session_id = $1 FOR UPDATE",
+            &[&id.uuid()],
+        )
+        .await?;
+    let (repeated, ()) = tokio::join!(replica.provision(id, &[]), async {
+        let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        until("a call is under way", &look, waits, &[]).await.expect("it waits");
+        replica.provision(session(), &[]).await.expect("a ready slot");
+        let begun = Instant::now();
+        replica
+            .wait("the pool is full", |pool| pool.ready >= 4)
+            .await
+            .expect("it is filled");
+        assert!(begun.elapsed() > Duration::from_secs(3), "{:?}", begun.elapsed());
+        holder.batch_execute("COMMIT").await.expect("the call goes on");
+    });
+    repeated?;
+    Ok(())
 }
