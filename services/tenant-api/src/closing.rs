@@ -49,7 +49,8 @@ impl Closing {
         self.gathered().tables.insert(table);
     }
 
-    /// A condition that must hold when all is written, whatever others are writing meanwhile.
+    /// A condition that must hold at the end. It sees what was written at once, and nothing that is gathered; whoever
+    /// could break it meanwhile must be kept waiting by a lock.
     pub fn require(&self, condition: &'static str, refusal: Fault) {
         self.gathered().rules.push((condition, refusal));
     }
@@ -67,56 +68,56 @@ impl Closing {
     }
 }
 
-/// Writes what was gathered, in one statement. A second one follows where something has to be looked at again: of
-/// crowded tables journals drop their oldest rows, others refuse the request when they are full, and rules must hold.
-/// Tells whether it did.
+/// Writes what was gathered, in one statement. Where a table is crowded, two more settle what becomes of it. Tells
+/// whether they did.
 ///
 /// # Errors
 /// 409 `ROW_LIMIT_REACHED`; the refusal of a rule.
 pub async fn close(call: &Call) -> Result<bool> {
-    let mut gathered = mem::take(&mut *call.closing().gathered());
+    let gathered = mem::take(&mut *call.closing().gathered());
     if gathered.writes.is_empty() && gathered.tables.is_empty() && gathered.rules.is_empty() {
         return Ok(false);
     }
-    let rules = mem::take(&mut gathered.rules);
-    let crowded = write(call, gathered, !rules.is_empty()).await?;
-    let looks_again = !(crowded.is_empty() && rules.is_empty());
-    if looks_again {
-        settle(call, &crowded, rules).await?;
+    let crowded = write(call, gathered).await?;
+    if crowded.is_empty() {
+        return Ok(false);
     }
-    Ok(looks_again)
+    settle(call, &crowded).await?;
+    Ok(true)
 }
 
-/// Tells the crowded ones of the tables that got rows. Where there are any, or `in_turn`, this waits until no other
-/// request of the session is between here and its commit: the next statement sees what those have written.
-async fn write(call: &Call, gathered: Gathered, in_turn: bool) -> Result<Vec<&'static str>> {
+/// Tells the crowded ones of the tables that got rows.
+async fn write(call: &Call, gathered: Gathered) -> Result<Vec<&'static str>> {
     let Gathered {
         writes,
-        mut values,
+        values,
         tables,
-        ..
+        rules,
     } = gathered;
-    let mut sizes: Vec<String> = tables.iter().map(|table| size(table, &writes)).collect();
     let mut parts = Vec::new();
     for (i, (sql, table)) in writes.iter().enumerate() {
-        parts.push(format!("w{i} AS ({sql} RETURNING 1)"));
-        if table.is_none() {
-            // So that it is done before this waits.
-            sizes.push(format!("('', (SELECT count(*) FROM w{i}))"));
+        let returning = if table.is_some() { " RETURNING 1" } else { "" };
+        parts.push(format!("w{i} AS ({sql}{returning})"));
+    }
+    let from = limit(call) - i64::try_from(CROWDED).unwrap_or(0);
+    let crowded = |table: &&str| format!("SELECT '{table}' AS found WHERE {} > {from}", size(table, &writes));
+    let broken = |(i, (condition, _)): (usize, &(&str, Fault))| format!("SELECT '{i}' AS found WHERE NOT {condition}");
+    let mut found: Vec<String> = tables.iter().map(crowded).collect();
+    found.extend(rules.iter().enumerate().map(broken));
+    if found.is_empty() {
+        found.push("SELECT NULL AS found WHERE false".to_owned());
+    }
+    let with = if parts.is_empty() { "" } else { "WITH " };
+    let sql = format!("{with}{} {}", parts.join(", "), found.join(" UNION ALL "));
+    let rows = call.rows(&sql, values).await?;
+    let found = rows.iter().map(|row| row.try_get::<String>("", "found"));
+    let found = found.collect::<Result<BTreeSet<_>, _>>()?;
+    for (i, (_, refusal)) in rules.into_iter().enumerate() {
+        if found.contains(&i.to_string()) {
+            return Err(refusal.into());
         }
     }
-    if in_turn {
-        sizes.push(format!("('', {})", i64::MAX));
-    }
-    parts.push(format!("sizes (name, rows) AS (VALUES {})", sizes.join(", ")));
-    values.push(format!("closing:{}", call.tenant().schema).into());
-    let lock = format!("pg_advisory_xact_lock(hashtextextended(${}, 0))::text", values.len());
-    let from = limit(call) - i64::try_from(CROWDED).unwrap_or(0);
-    let all = format!("SELECT name, {lock} FROM sizes WHERE rows > {from}");
-    let rows = call.rows(&format!("WITH {} {all}", parts.join(", ")), values).await?;
-    let names = rows.iter().map(|row| row.try_get::<String>("", "name"));
-    let names = names.collect::<Result<BTreeSet<_>, _>>()?;
-    Ok(tables.into_iter().filter(|table| names.contains(*table)).collect())
+    Ok(tables.into_iter().filter(|table| found.contains(*table)).collect())
 }
 
 /// How many rows a table has after the writes: a statement does not see its own.
@@ -125,10 +126,16 @@ fn size(table: &str, writes: &[(String, Option<&'static str>)]) -> String {
     for (i, _) in writes.iter().enumerate().filter(|(_, (_, to))| *to == Some(table)) {
         sum.push_str(&format!(" + (SELECT count(*) FROM w{i})"));
     }
-    format!("('{table}', {sum})")
+    sum
 }
 
-async fn settle(call: &Call, crowded: &[&'static str], rules: Vec<(&'static str, Fault)>) -> Result<()> {
+/// Journals drop their oldest rows, other tables refuse the request when they are full. Requests do this one after
+/// another: the lock comes after the writes, whose references may wait for others, and before the statement that counts,
+/// which sees what everybody before has committed.
+async fn settle(call: &Call, crowded: &[&'static str]) -> Result<()> {
+    let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+    call.run(lock, [format!("rows:{}", call.tenant().schema).into()])
+        .await?;
     let limit = limit(call);
     let (journals, others): (Vec<&str>, Vec<&str>) =
         crowded.iter().copied().partition(|table| modules::is_journal(table));
@@ -140,20 +147,16 @@ async fn settle(call: &Call, crowded: &[&'static str], rules: Vec<(&'static str,
     });
     let trims = trims.collect::<Vec<_>>().join(", ");
     let with = if trims.is_empty() { "" } else { "WITH " };
-    let room = |table: &&str| (format!("(SELECT count(*) FROM \"{table}\") <= {limit}"), full(call));
-    let (mut hold, mut refusals): (Vec<String>, Vec<Fault>) = others.iter().map(room).unzip();
-    for (condition, refusal) in rules {
-        hold.push(condition.to_owned());
-        refusals.push(refusal);
+    let is_full = |table: &str| format!("(SELECT count(*) FROM \"{table}\") > {limit}");
+    let mut is_any_full = others.into_iter().map(is_full).collect::<Vec<_>>().join(" OR ");
+    if is_any_full.is_empty() {
+        is_any_full.push_str("false");
     }
-    let sql = format!("{with}{trims} SELECT json_build_array({}) AS hold", hold.join(", "));
-    let row = call.row(&sql, []).await?;
-    let hold: Vec<bool> = match row {
-        Some(row) => serde_json::from_value(row.try_get("", "hold")?).map_err(Fault::internal)?,
-        None => Vec::new(),
-    };
-    match hold.iter().zip(refusals).find(|(holds, _)| !**holds) {
-        Some((_, refusal)) => Err(refusal.into()),
+    match call
+        .row(&format!("{with}{trims} SELECT 1 WHERE {is_any_full}"), [])
+        .await?
+    {
+        Some(_) => Err(full(call).into()),
         None => Ok(()),
     }
 }
@@ -220,7 +223,7 @@ mod tests {
         ];
         assert_eq!(
             size("b", &writes),
-            "('b', (SELECT count(*) FROM \"b\") + (SELECT count(*) FROM w2))"
+            "(SELECT count(*) FROM \"b\") + (SELECT count(*) FROM w2)"
         );
     }
 }

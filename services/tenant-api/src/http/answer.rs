@@ -25,8 +25,8 @@ pub struct Answer {
     pub(super) subject: Option<Subject>,
     /// Statements that its transaction took.
     pub(super) statements: u32,
-    /// Whether one of them looked again at what the request had written.
-    pub(super) looked_again: bool,
+    /// Whether two of them were sent because a table is near its row limit.
+    pub(super) near_limit: bool,
 }
 
 /// What an answer took of the database: an extension of its response, for whoever stands around the router.
@@ -36,8 +36,8 @@ pub struct Spent {
     pub route: Arc<Route>,
     /// Statements. The one message with BEGIN, role and search_path is none, nor is COMMIT.
     pub statements: u32,
-    /// Whether one of them was the second of [`crate::closing`]: near a row limit, or for a rule over all rows.
-    pub looked_again: bool,
+    /// Whether two of them were sent because a table is near its row limit ([`crate::closing`]).
+    pub near_limit: bool,
 }
 
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Answer {
             status: None,
             subject: None,
             statements: 0,
-            looked_again: false,
+            near_limit: false,
         }
     }
 
@@ -163,7 +163,7 @@ impl Answer {
         response.extensions_mut().insert(Spent {
             route,
             statements: self.statements,
-            looked_again: self.looked_again,
+            near_limit: self.near_limit,
         });
         response
     }

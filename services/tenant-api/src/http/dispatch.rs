@@ -225,7 +225,7 @@ impl Incoming {
             audit::record(&call, &mut answer);
             idempotency::keep(&call, &claim, &answer);
         }
-        answer.looked_again = closing::close(&call).await?;
+        answer.near_limit = closing::close(&call).await?;
         if access == Access::ReadWrite {
             call.tx().commit().await?;
         }

@@ -1,7 +1,7 @@
 //! GET of one row, by id or slug.
 
 use fault::Fault;
-use sea_orm::{ConnectionTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ConnectionTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, sea_query::LockType};
 
 use super::{Resource, present, select};
 use crate::http::{Answer, Call, Result};
@@ -20,7 +20,7 @@ pub async fn show<R: Resource>(call: Call) -> Result<Answer> {
 pub enum Lock {
     /// It is not.
     None,
-    /// It is.
+    /// It is. Rows that refer to it may be written meanwhile.
     Update,
 }
 
@@ -36,7 +36,7 @@ pub async fn find<R: Resource>(call: &Call, key: &str, lock: Lock) -> Result<R::
         .filter(select::fixed::<R>(&parent))
         .filter(R::visible(call).await?);
     if lock == Lock::Update {
-        query = query.lock_exclusive();
+        query = query.lock(LockType::NoKeyUpdate);
     }
     let mut query = query.limit(1).into_query();
     present::with_uploads::<R>(&mut query);

@@ -91,7 +91,7 @@ impl Resource for Entity {
             return Ok(());
         }
         // One change of a user's default after another.
-        call.run("SELECT 1 FROM users WHERE id = $1 FOR UPDATE", [owner.into()])
+        call.run("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", [owner.into()])
             .await?;
         if change.is_create() {
             let sql = "SELECT count(*) AS rows FROM user_addresses WHERE user_id = $1";

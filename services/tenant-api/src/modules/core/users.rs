@@ -107,7 +107,7 @@ impl Resource for Entity {
         let demoted = change.text("role").is_some_and(|role| role != "ADMIN");
         let disabled = change.text("status").is_some_and(|status| status != "active");
         if demoted || disabled {
-            keep_an_admin(call, before);
+            keep_an_admin(call, before).await?;
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ impl Resource for Entity {
             let message = "You cannot delete your own account; ask another admin.";
             return Err(Fault::new(codes::INVALID_STATE, message).into());
         }
-        keep_an_admin(call, row);
+        keep_an_admin(call, row).await?;
         for leaving in PARTS.iter().filter_map(|part| part.leaving) {
             leaving(call.clone(), row.id).await?;
         }
@@ -135,14 +135,18 @@ impl Resource for Entity {
     }
 }
 
-/// Refuses the step when it takes the last active admin away.
-fn keep_an_admin(call: &Call, row: &Model) {
+/// Refuses the step when it takes the last active admin away. Such steps go one after another.
+async fn keep_an_admin(call: &Call, row: &Model) -> Result<()> {
     if row.role != "ADMIN" || row.status != "active" {
-        return;
+        return Ok(());
     }
+    let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+    call.run(lock, [format!("admins:{}", call.tenant().schema).into()])
+        .await?;
     let is_left = "EXISTS (SELECT 1 FROM users WHERE role = 'ADMIN' AND status = 'active')";
     let message = "This is the last active admin; make another user an admin first.";
     call.closing().require(is_left, Fault::new(codes::LAST_ADMIN, message));
+    Ok(())
 }
 
 /// Routes besides the standard ones.

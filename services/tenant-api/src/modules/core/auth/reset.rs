@@ -45,7 +45,7 @@ struct Forgotten {
 pub async fn forgot(call: Call) -> Result<Answer> {
     let Forgotten { email } = call.read()?;
     // Locked, so that two requests at once leave one link.
-    let sql = "SELECT id, name FROM users WHERE email = $1 AND status = 'active' FOR UPDATE";
+    let sql = "SELECT id, name FROM users WHERE email = $1 AND status = 'active' FOR NO KEY UPDATE";
     if let Some(row) = call.row(sql, [email.clone().into()]).await? {
         let (user, name): (Uuid, String) = (row.try_get("", "id")?, row.try_get("", "name")?);
         let earlier = "DELETE FROM password_reset_tokens WHERE user_id = $1 AND used_at IS NULL";
