@@ -13,7 +13,7 @@ use crate::{
     cpu,
     metrics::Look,
     sample::Sample,
-    stack::{SHOP, Stack},
+    stack::{SHOP, Session, Stack},
     table::{Table, figure},
 };
 
@@ -31,6 +31,9 @@ pub struct Options {
     /// Seconds that each session lives
     #[arg(long, default_value_t = 2)]
     life: u64,
+    /// Each session puts something in its cart, so that its slot must be emptied; otherwise it only looks
+    #[arg(long)]
+    shop: bool,
     /// Slots in the pool at the start
     #[arg(long, default_value_t = 150)]
     slots: u32,
@@ -97,7 +100,7 @@ async fn at_a_rate(stack: &Stack, options: &Options) -> Times {
             Ok((session, _)) => {
                 times.borrow_mut().created.add(due.elapsed());
                 tokio::time::sleep(Duration::from_secs(options.life)).await;
-                end(stack, &session, &times).await;
+                leave(stack, options, &session, &times).await;
             }
             Err(error) => fail(&error, &times),
         }
@@ -114,7 +117,7 @@ async fn without_a_pause(stack: &Stack, options: &Options) -> Times {
             match stack.create(&SHOP).await {
                 Ok((session, took)) => {
                     times.borrow_mut().created.add(took);
-                    end(stack, &session, &times).await;
+                    leave(stack, options, &session, &times).await;
                 }
                 Err(error) => fail(&error, &times),
             }
@@ -124,7 +127,12 @@ async fn without_a_pause(stack: &Stack, options: &Options) -> Times {
     times.into_inner()
 }
 
-async fn end(stack: &Stack, session: &crate::stack::Session, times: &RefCell<Times>) {
+async fn leave(stack: &Stack, options: &Options, session: &Session, times: &RefCell<Times>) {
+    if options.shop
+        && let Err(error) = stack.shop(session).await
+    {
+        fail(&error, times);
+    }
     match stack.end(session).await {
         Ok(took) => times.borrow_mut().ended.add(took),
         Err(error) => fail(&error, times),
@@ -139,8 +147,16 @@ fn fail(error: &anyhow::Error, times: &RefCell<Times>) {
 fn print_rate(options: &Options, times: &Times, before: &Look, after: &Look) {
     let mut table = Table::new(
         format!(
-            "{} creations a second for {} s, each session ends after {} s; a pool of {}; milliseconds",
-            options.rate, options.seconds, options.life, options.slots
+            "{} creations a second for {} s, each session {} and ends after {} s; a pool of {}; milliseconds",
+            options.rate,
+            options.seconds,
+            if options.shop {
+                "puts something in its cart"
+            } else {
+                "is left as it was"
+            },
+            options.life,
+            options.slots
         ),
         &["what", "n", "p50", "p90", "p99", "max", "failed"],
     );

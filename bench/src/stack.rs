@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use devstack::{environment::variable, http::Client};
 use futures::future::try_join_all;
-use http::Request;
+use http::{Method, Request};
 use proto::v1::{
     PoolStatusRequest, PoolStatusResponse, SetPoolTargetRequest, provisioner_service_client::ProvisionerServiceClient,
 };
@@ -149,6 +149,34 @@ impl Stack {
             sessions.extend(made.into_iter().map(|(session, _)| session));
         }
         Ok(sessions)
+    }
+
+    /// A visitor looks at the products and puts one in the cart.
+    pub async fn shop(&self, session: &Session) -> Result<()> {
+        let request = |method: Method, path: &str, body: Value| {
+            Request::builder()
+                .method(method)
+                .uri(format!("{}/api/v1/ecommerce/{path}", self.tenant))
+                .header("x-preview-session", &session.token)
+                .header("content-type", "application/json")
+                .body(Bytes::from(body.to_string()))
+        };
+        let products = self
+            .client
+            .send(request(Method::GET, "products", Value::Null)?)
+            .await?
+            .json();
+        // The first may be out of stock.
+        let product = products["data"]
+            .as_array()
+            .and_then(|all| all.iter().find(|product| product["stock"] != 0));
+        let product = product.with_context(|| format!("nothing to buy: {products}"))?;
+        let line = json!({ "productId": product["id"], "quantity": 1 });
+        let answer = self.client.send(request(Method::POST, "cart/items", line)?).await?;
+        if !answer.status.is_success() {
+            bail!("nothing was put in the cart: {} {}", answer.status, answer.text());
+        }
+        Ok(())
     }
 
     /// Ends a session; the time until the answer.
