@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     http::{Call, Result},
-    resource::{Field, Kind, value},
+    resource::{Field, Kind, present, value},
 };
 
 /// Fixed when the session starts; never stored.
@@ -230,24 +230,21 @@ async fn check_uploads(
     kept: &[Kept],
     details: &mut Vec<Detail>,
 ) -> Result<()> {
-    let named = kept.iter().filter(|(setting, _)| setting.kind == SettingKind::Upload);
-    for (setting, value) in named {
-        let Some(id) = value.as_ref().and_then(|value| text(value).parse::<Uuid>().ok()) else {
-            continue;
-        };
-        if call
-            .row("SELECT 1 FROM uploads WHERE id = $1", [id.into()])
-            .await?
-            .is_none()
-        {
-            // The field is named as it was sent: `theme.logoId` here, `logoId` under a module's own settings.
-            let name = sent.keys().find(|name| setting.key.ends_with(name.as_str()));
-            let name = name.map_or(setting.key, String::as_str);
-            details.push(Detail::new(
-                format!("{prefix}{name}"),
-                "names a file that does not exist",
-            ));
-        }
+    let named: Vec<(&Setting, Uuid)> = kept
+        .iter()
+        .filter(|(setting, _)| setting.kind == SettingKind::Upload)
+        .filter_map(|(setting, value)| Some((*setting, text(value.as_ref()?).parse().ok()?)))
+        .collect();
+    let ids: Vec<Uuid> = named.iter().map(|(_, id)| *id).collect();
+    let there = present::addresses(call, &ids).await?;
+    for (setting, _) in named.iter().filter(|(_, id)| !there.contains_key(id)) {
+        // The field is named as it was sent: `theme.logoId` here, `logoId` under a module's own settings.
+        let name = sent.keys().find(|name| setting.key.ends_with(name.as_str()));
+        let name = name.map_or(setting.key, String::as_str);
+        details.push(Detail::new(
+            format!("{prefix}{name}"),
+            "names a file that does not exist",
+        ));
     }
     Ok(())
 }

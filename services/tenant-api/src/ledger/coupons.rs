@@ -185,11 +185,11 @@ pub async fn claim(
     }))
 }
 
-/// Writes the use of a claimed coupon.
-pub(super) async fn redeem(call: &Call, claim: &Claim, order: Uuid, buyer: Uuid) -> Result<()> {
-    let sql = "WITH used AS (UPDATE coupons SET used_count = used_count + 1 WHERE id = $2 RETURNING id) \
-               INSERT INTO coupon_redemptions (id, coupon_id, order_id, user_id, amount) \
-               SELECT $1, id, $3, $4, $5 FROM used";
+/// Writes the use of a claimed coupon, at the end of the request.
+pub(super) fn redeem(call: &Call, claim: &Claim, order: Uuid, buyer: Uuid) {
+    let used = "UPDATE coupons SET used_count = used_count + 1 WHERE id = $1";
+    call.closing().write(used, [claim.coupon.into()]);
+    let sql = "INSERT INTO coupon_redemptions (id, coupon_id, order_id, user_id, amount) VALUES ($1, $2, $3, $4, $5)";
     let values = [
         Uuid::now_v7().into(),
         claim.coupon.into(),
@@ -197,9 +197,7 @@ pub(super) async fn redeem(call: &Call, claim: &Claim, order: Uuid, buyer: Uuid)
         buyer.into(),
         claim.discount.into(),
     ];
-    call.run(sql, values).await?;
-    call.closing().watch("coupon_redemptions");
-    Ok(())
+    call.closing().insert("coupon_redemptions", sql, values);
 }
 
 /// Gives back the uses of orders that were cancelled or fully refunded, at the end of the request; orders without a

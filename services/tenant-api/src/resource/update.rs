@@ -64,7 +64,7 @@ pub async fn write<R: Resource>(call: &Call, before: &R::Model, values: &Map<Str
     Ok(changed::<R>(call, before, values)?.update(call.tx()).await?)
 }
 
-/// As [`write`], at the end of the request: for a row that is locked, when nothing that is read until then looks at
+/// As [`write()`], at the end of the request: for a row that is locked, when nothing that is read until then looks at
 /// what changes.
 ///
 /// # Errors

@@ -269,7 +269,7 @@ async fn finish(
         } else {
             Decimal::ZERO
         };
-        customers::bought(call, user, paid).await?;
+        customers::bought(call, user, paid);
     }
     tell(call, order, &shop).await?;
     let levels: Vec<stock::Level<'_>> = lines.iter().map(level).collect();

@@ -135,18 +135,13 @@ fn segment(spent: Decimal, orders: i32) -> &'static str {
     }
 }
 
-/// Notes a new order of a user, `paid` of it at once.
-///
-/// # Errors
-/// When the database refuses.
-pub(super) async fn bought(call: &Call, user: Uuid, paid: Decimal) -> Result<()> {
+/// Notes a new order of a user, `paid` of it at once, at the end of the request.
+pub(super) fn bought(call: &Call, user: Uuid, paid: Decimal) {
     let sql = "INSERT INTO ecommerce_customers (id, user_id, orders_count, total_spent, last_order_at) VALUES ($1, $2, 1, $3, $4) \
                ON CONFLICT (user_id) DO UPDATE SET orders_count = ecommerce_customers.orders_count + 1, \
                total_spent = ecommerce_customers.total_spent + excluded.total_spent, last_order_at = excluded.last_order_at, updated_at = excluded.last_order_at";
     let values = [Uuid::now_v7().into(), user.into(), paid.into(), call.now().into()];
-    call.run(sql, values).await?;
-    call.closing().watch("ecommerce_customers");
-    Ok(())
+    call.closing().insert("ecommerce_customers", sql, values);
 }
 
 /// Notes money that came in later (positive) or went back (negative), and orders that no longer count, at the end of
