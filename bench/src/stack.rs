@@ -128,11 +128,14 @@ impl Stack {
             bail!("a session was refused: {} {}", answer.status, answer.text());
         }
         let token = text(&session, "sessionToken")?;
+        let mut pause = Duration::from_millis(25);
         while session["schemaStatus"] != "READY" {
             if session["schemaStatus"] == "FAILED" || took > Duration::from_secs(60) {
                 bail!("a session does not get ready: {session}");
             }
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            // Many that wait must not keep the machine busy with their asking.
+            tokio::time::sleep(pause).await;
+            pause = (pause * 5 / 4).min(Duration::from_millis(500));
             session = self.client.get(&format!("{}/{token}", self.gateway)).await?.json()["data"].take();
             took = started.elapsed();
         }

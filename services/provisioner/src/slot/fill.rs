@@ -61,7 +61,12 @@ impl Slots {
             self.pause(MAKE_WAY).await;
             return Ok(true);
         };
-        let pace = if low { Pace::Brisk } else { Pace::Gentle };
+        // Ended slots that are emptied are the cheaper supply: making others must not slow calls down while some are left.
+        let pace = if levels.ready * 4 < levels.target {
+            Pace::Brisk
+        } else {
+            Pace::Gentle
+        };
         self.prepare(Want::Pool(levels.target), pace).await
     }
 

@@ -1,7 +1,7 @@
 //! Demo data put into ready slots before anybody asks for them, so that a claim only renames.
 //!
 //! Each slot is furnished for what one of the last sessions chose, drawn at random: the pool then holds the mixes of
-//! modules in the shares in which they are wanted. A claim adds what its session chose besides, and clears a slot
+//! modules in the shares in which they are wanted. What none of them could have used is replaced. A claim adds what its session chose besides, and clears a slot
 //! that holds what it did not choose. Demo data tells of "5 hours ago", so it is renewed before it is old.
 
 use std::{sync::Arc, time::Duration};
@@ -103,13 +103,18 @@ pub async fn guess(transaction: &Transaction) -> Result<Guess, Error> {
     })
 }
 
-/// A ready slot without demo data, with old demo data, or with core's alone while more is likely; locked.
+/// A ready slot without demo data, with old demo data, with some that none of the last sessions could have used, or with
+/// core's alone while more is likely; locked.
 async fn pick(transaction: &Transaction, fresh: Duration, guess: &Guess) -> Result<Option<Slot>, Error> {
     let statement = transaction
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM provisioner.slots WHERE state = 'ready' AND fingerprint = $1 AND (
+            "WITH last AS MATERIALIZED (
+                SELECT wanted, wanted_currency FROM provisioner.slots WHERE wanted IS NOT NULL
+                ORDER BY updated_at DESC LIMIT {MEMORY})
+             SELECT {COLUMNS} FROM provisioner.slots WHERE state = 'ready' AND fingerprint = $1 AND (
                 furnished_at IS NULL OR furnished_at < now() - make_interval(secs => $2)
-                OR (cardinality(modules) = 1 AND $3))
+                OR CASE WHEN cardinality(modules) = 1 THEN $3 ELSE NOT EXISTS (
+                    SELECT FROM last WHERE modules <@ wanted AND currency = wanted_currency) END)
              ORDER BY furnished_at NULLS FIRST, updated_at DESC LIMIT 1 FOR UPDATE SKIP LOCKED"
         ))
         .await?;

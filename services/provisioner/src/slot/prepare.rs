@@ -21,7 +21,7 @@ const LULL: Duration = Duration::from_millis(500);
 /// How much a preparation is in a hurry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// Somebody waits, or the pool is low.
+    /// Somebody waits, or soon will: the pool is less than a quarter full.
     Brisk,
     /// Makes way for calls and rests as long as it works.
     Gentle,

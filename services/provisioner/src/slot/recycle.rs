@@ -33,9 +33,9 @@ use crate::{
 };
 
 /// The slots that a worker's connection may remember, at 2 MB each.
-const MOST_MET: usize = 100;
+const MOST_MET: usize = 250;
 /// How long a slot waits for the worker whose share it is.
-const OWN: Duration = Duration::from_secs(1);
+const OWN: Duration = Duration::from_secs(10);
 /// How long to queue for a lock. Requests that come later queue behind, and a deadlock is noticed after 1 s only.
 pub const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '250ms'";
 /// How long calls may hold up the background.

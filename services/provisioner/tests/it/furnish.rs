@@ -241,6 +241,16 @@ async fn demo_data_that_the_last_session_touched_is_made_anew() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_chooses_any_more_makes_room_for_what_is_chosen_now() -> Result<()> {
+    let database = database().await?;
+    let (_replica, look) = furnished(&database, 2).await?;
+    look.batch_execute("UPDATE provisioner.slots SET wanted = '{core,lms}' WHERE wanted IS NOT NULL")
+        .await?;
+    let all = "SELECT bool_and(modules = '{core,lms}') FROM provisioner.slots WHERE state = 'ready'";
+    until("the pool follows", &look, all, &[]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_that_cannot_be_furnished_is_not_given_out() -> Result<()> {
     let database = database().await?;
     let (replica, look) = furnished(&database, 1).await?;
