@@ -6,6 +6,7 @@ import re
 import requests
 import schemathesis
 from schemathesis import Case, CheckContext, Response
+from schemathesis.generation.meta import TestPhase
 
 SESSION = os.environ.get("FUZZ_SESSION", "")
 EMAIL = os.environ.get("FUZZ_EMAIL", "")
@@ -69,6 +70,9 @@ if EMAIL:
 def well_formed_data_pass(ctx: CheckContext, response: Response, case: Case):
     """Data that fit their schema are never refused for their form."""
     if response.status_code != 422 or case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    # Not all of its values fit: one for a pattern beside minLength has a length of its own.
+    if case.meta.phase.name is TestPhase.COVERAGE:
         return
     details = response.json()["error"].get("details", [])
     about = [detail for detail in details if FORM.search(detail["message"])]

@@ -14,7 +14,10 @@ use super::{
     spec::{ListSpec, Spec, find_column},
     value,
 };
-use crate::http::query::{Query, typed};
+use crate::http::{
+    Who,
+    query::{Query, typed},
+};
 
 /// Words of `q` at most.
 const WORDS: usize = 8;
@@ -70,6 +73,12 @@ pub fn read(query: &Query, spec: &Spec) -> Result<Wanted, Fault> {
             default
         }
     };
+    let narrows = |who: &[Who]| who.contains(&Who::Owner) && who.len() > 1;
+    if spec.operations.list.is_some_and(narrows)
+        && query.get("mine").is_some_and(|mine| !matches!(mine, "true" | "false"))
+    {
+        details.push(Detail::new("mine", "must be true or false"));
+    }
     let page = number("page", 1, LAST_PAGE, &mut details);
     let limit = number("limit", 20, 100, &mut details);
 

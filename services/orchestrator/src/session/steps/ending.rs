@@ -18,7 +18,7 @@ const HEARING: TimeDelta = TimeDelta::seconds(60);
 /// Sessions ended in one transaction.
 pub(super) const BATCH: i64 = 200;
 /// Drops asked of the provisioner at a time.
-const DROPS_AT_A_TIME: usize = 4;
+const DROPS_AT_A_TIME: usize = 2;
 
 impl Sessions {
     /// Ends a session; `false` when there is none, or it is over already.
