@@ -213,12 +213,16 @@ const HISTORY: [&str; 8] = [
     "UPDATED",
 ];
 
-/// Some sessions change the catalogue entries of their slot, so that it is dropped.
+/// Some sessions change the catalogue entries of their slot, so that it is dropped; some its demo data, so that it is
+/// emptied; the others only look.
 async fn spoil(database: &Database, number: usize, id: &str) -> Result<()> {
-    if number % 6 == 1 {
-        let schema = format!("preview_{}", id.replace('-', ""));
-        let _ = database.batch_execute(&format!("CREATE TABLE {schema}.extra ()")).await;
-    }
+    let schema = format!("preview_{}", id.replace('-', ""));
+    let change = match number % 6 {
+        1 => format!("CREATE TABLE {schema}.extra ()"),
+        0 | 2 | 4 => format!("UPDATE {schema}.users SET name = name"),
+        _ => return Ok(()),
+    };
+    let _ = database.batch_execute(&change).await;
     Ok(())
 }
 
