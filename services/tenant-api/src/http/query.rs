@@ -19,7 +19,7 @@ impl Query {
     /// Reads a query string.
     ///
     /// # Errors
-    /// 400 when its percent encoding is broken.
+    /// 400 when its percent encoding is broken, or a parameter is given twice.
     pub fn read(raw: Option<&str>) -> Result<Self, Fault> {
         let bad = || {
             Fault::new(
@@ -47,7 +47,16 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decode(name)?, decode(value)?))
         };
-        pairs.map(read).collect::<Result<_, Fault>>().map(Self)
+        let mut values = HashMap::new();
+        for pair in pairs {
+            let (name, value) = read(pair)?;
+            if values.contains_key(&name) {
+                let message = format!("The query gives {name:.100?} more than once: give each parameter once.");
+                return Err(Fault::new(codes::BAD_REQUEST, message));
+            }
+            values.insert(name, value);
+        }
+        Ok(Self(values))
     }
 
     /// A parameter; an empty one counts as left out.
@@ -110,14 +119,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percent_encoding_must_be_whole() {
+    fn percent_encoding_must_be_whole_and_each_parameter_given_once() {
         assert_eq!(
             Query::read(Some("q=a%20b+c&page=2"))
                 .ok()
                 .and_then(|q| q.get("q").map(str::to_owned)),
             Some("a b c".into())
         );
-        for wrong in ["q=%", "q=%2", "q=%zz", "q=%ff", "%=1"] {
+        for wrong in ["q=%", "q=%2", "q=%zz", "q=%ff", "%=1", "q=1&q=1", "q=&%71=1"] {
             assert!(Query::read(Some(wrong)).is_err(), "{wrong}");
         }
     }
