@@ -160,11 +160,12 @@ impl Slots {
             String::new()
         } else {
             let settings = seed::settings(&schema, seed, order.currency);
-            let mark = match kept {
-                Some(_) => furnish::mark(slot.id, Mark::Further, &modules),
-                None => furnish::mark(slot.id, Mark::New, &modules),
-            };
-            format!("{settings} {clear} {} {mark}", modules::seed_sql(&missing))
+            let mark = if kept.is_some() { Mark::Further } else { Mark::New };
+            format!(
+                "{settings} {clear} {} {}",
+                modules::seed_sql(&missing),
+                furnish::mark(slot.id, mark, &modules)
+            )
         };
         let started = Instant::now();
         // One flush. After an error PostgreSQL skips what follows, and COMMIT rolls back.

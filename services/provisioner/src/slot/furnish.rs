@@ -1,8 +1,9 @@
 //! Demo data put into ready slots before anybody asks for them, so that a claim only renames.
 //!
 //! Each slot is furnished for what one of the last sessions chose, drawn at random: the pool then holds the mixes of
-//! modules in the shares in which they are wanted. What none of them could have used is replaced. A claim adds what its session chose besides, and clears a slot
-//! that holds what it did not choose. Demo data tells of "5 hours ago", so it is renewed before it is old.
+//! modules in the shares in which they are wanted. What none of them could have used is replaced. A claim adds what its
+//! session chose besides, and clears a slot that holds what it did not choose. Demo data tells of "5 hours ago", so it
+//! is renewed before it is old.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,8 +24,9 @@ const LULL: Duration = Duration::from_millis(25);
 const TICK: Duration = Duration::from_secs(5);
 /// The rest while claims wait.
 const MAKE_WAY: Duration = Duration::from_millis(500);
-/// How many of the last sessions tell what the next will choose.
-const MEMORY: i64 = 32;
+/// The last sessions' choices, which tell what the next will choose.
+const LAST: &str = "SELECT wanted, wanted_currency FROM provisioner.slots WHERE wanted IS NOT NULL
+    ORDER BY updated_at DESC LIMIT 32";
 
 /// What the next session is likely to choose.
 pub struct Guess {
@@ -84,10 +86,7 @@ impl Slots {
 pub async fn guess(transaction: &Transaction) -> Result<Guess, Error> {
     let statement = transaction
         .prepare_cached(&format!(
-            "SELECT wanted, wanted_currency FROM (
-                SELECT wanted, wanted_currency FROM provisioner.slots WHERE wanted IS NOT NULL
-                ORDER BY updated_at DESC LIMIT {MEMORY}) AS last
-             ORDER BY random() LIMIT 1"
+            "SELECT wanted, wanted_currency FROM ({LAST}) AS last ORDER BY random() LIMIT 1"
         ))
         .await?;
     let row = transaction.query_opt(&statement, &[]).await?;
@@ -108,9 +107,7 @@ pub async fn guess(transaction: &Transaction) -> Result<Guess, Error> {
 async fn pick(transaction: &Transaction, fresh: Duration, guess: &Guess) -> Result<Option<Slot>, Error> {
     let statement = transaction
         .prepare_cached(&format!(
-            "WITH last AS MATERIALIZED (
-                SELECT wanted, wanted_currency FROM provisioner.slots WHERE wanted IS NOT NULL
-                ORDER BY updated_at DESC LIMIT {MEMORY})
+            "WITH last AS MATERIALIZED ({LAST})
              SELECT {COLUMNS} FROM provisioner.slots WHERE state = 'ready' AND fingerprint = $1 AND (
                 furnished_at IS NULL OR furnished_at < now() - make_interval(secs => $2)
                 OR CASE WHEN cardinality(modules) = 1 THEN $3 ELSE NOT EXISTS (
