@@ -25,6 +25,14 @@ pub enum Who {
     Module(&'static str),
 }
 
+impl Who {
+    /// Whether a list has `mine`: owners see their own rows, others may see more (contract README section 6).
+    #[must_use]
+    pub fn has_mine(who: &[Self]) -> bool {
+        who.contains(&Self::Owner) && who.len() > 1
+    }
+}
+
 /// What a route does, boxed.
 pub type Handler = Arc<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send>> + Send + Sync>;
 

@@ -101,7 +101,7 @@ fn list(route: &Route, spec: &'static Spec, schemas: &mut Schemas) -> Vec<Value>
         q["description"] = note.into();
         parameters.push(query("q", &q));
     }
-    if route.who.contains(&Who::Owner) && route.who.len() > 1 {
+    if Who::has_mine(route.who) {
         parameters.push(query("mine", &json!({ "type": "boolean", "default": false })));
     }
     let fields = |names: &'static [&'static str]| names.iter().filter_map(|name| spec.field(name));

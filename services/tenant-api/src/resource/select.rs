@@ -73,8 +73,7 @@ pub fn read(query: &Query, spec: &Spec) -> Result<Wanted, Fault> {
             default
         }
     };
-    let narrows = |who: &[Who]| who.contains(&Who::Owner) && who.len() > 1;
-    if spec.operations.list.is_some_and(narrows)
+    if spec.operations.list.is_some_and(Who::has_mine)
         && query.get("mine").is_some_and(|mine| !matches!(mine, "true" | "false"))
     {
         details.push(Detail::new("mine", "must be true or false"));
