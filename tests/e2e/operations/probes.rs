@@ -52,7 +52,7 @@ async fn a_process_is_ready_while_its_database_answers_and_alive_all_the_time() 
 #[tokio::test(flavor = "multi_thread")]
 async fn figures_tell_what_was_done_and_for_nobody_in_particular() -> Result<()> {
     let mut stack = Stack::builder().start().await?;
-    stack.wait_for_pool(1).await?;
+    stack.wait_for_pool(2).await?;
     let session = stack.session(&["ecommerce"]).await?;
     let token = session["sessionToken"].as_str().unwrap_or_default();
     let api = stack.tenant(0).session(token);
