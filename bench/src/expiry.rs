@@ -1,12 +1,10 @@
 //! Many sessions whose time is over at the same moment, while others are visited.
 
-use std::{
-    cell::Cell,
-    time::{Duration, Instant},
-};
+use std::{cell::Cell, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
+use tokio::time::Instant;
 
 use crate::{
     cpu,
@@ -40,18 +38,18 @@ pub struct Options {
 }
 
 /// When each part of it was done, after the moment of expiry.
-#[derive(Default)]
 struct Progress {
+    started: Instant,
     recorded: Option<Duration>,
     unnamed: Option<Duration>,
     emptied: Option<Duration>,
 }
 
-/// Visits, measured.
-#[derive(Default)]
-struct Visits {
-    sample: Sample,
-    failed: usize,
+/// A visit, measured.
+struct Visit {
+    due: Instant,
+    took: Duration,
+    is_good: bool,
 }
 
 /// Measures and prints.
@@ -94,7 +92,13 @@ async fn expire(stack: &Stack, sessions: &[Session]) -> Result<Progress> {
         usize::try_from(expired)? == sessions.len(),
         "{expired} sessions expired"
     );
-    let (started, mut progress) = (Instant::now(), Progress::default());
+    let started = Instant::now();
+    let mut progress = Progress {
+        started,
+        recorded: None,
+        unnamed: None,
+        emptied: None,
+    };
     while progress.emptied.is_none() {
         ensure!(started.elapsed() < LIMIT, "they do not go within {LIMIT:?}");
         tokio::time::sleep(LOOK).await;
@@ -129,11 +133,11 @@ async fn visit<T>(
     options: &Options,
     sessions: &[Session],
     work: impl Future<Output = T>,
-) -> Result<(Visits, T)> {
+) -> Result<(Vec<Visit>, T)> {
     let over = Cell::new(false);
-    let start = tokio::time::Instant::now() + Duration::from_millis(100);
-    let visitor = async |number: usize| -> Result<Visits> {
-        let (mut visits, mut visitor) = (Visits::default(), Visitor::arrive(&stack.tenant).await?);
+    let start = Instant::now() + Duration::from_millis(100);
+    let visitor = async |number: usize| -> Result<Vec<Visit>> {
+        let (mut visits, mut visitor) = (Vec::new(), Visitor::arrive(&stack.tenant).await?);
         let headers = [("x-preview-session", sessions[number].token.as_str())];
         for turn in 0.. {
             let request = u32::try_from(number + turn * sessions.len()).context("too many visits")?;
@@ -143,8 +147,11 @@ async fn visit<T>(
                 break;
             }
             let status = visitor.get(PATH, &headers).await?;
-            visits.sample.add(due.elapsed());
-            visits.failed += usize::from(!status.is_success());
+            visits.push(Visit {
+                due,
+                took: due.elapsed(),
+                is_good: status.is_success(),
+            });
         }
         Ok(visits)
     };
@@ -155,15 +162,10 @@ async fn visit<T>(
     };
     let visitors = try_join_all((0..sessions.len()).map(visitor));
     let (all, done) = futures::future::try_join(visitors, work).await?;
-    let mut visits = Visits::default();
-    for one in all {
-        visits.sample.join(&one.sample);
-        visits.failed += one.failed;
-    }
-    Ok((visits, done))
+    Ok((all.into_iter().flatten().collect(), done))
 }
 
-fn print(options: &Options, before: &Visits, during: &Visits, progress: &Progress) {
+fn print(options: &Options, before: &[Visit], during: &[Visit], progress: &Progress) {
     let mut table = Table::new(
         format!(
             "GET {PATH} {} times a second over {} sessions, milliseconds",
@@ -172,16 +174,25 @@ fn print(options: &Options, before: &Visits, during: &Visits, progress: &Progres
         &["while", "n", "p50", "p90", "p99", "max", "failed"],
     );
     let expire = format!("{} others expire", options.sessions);
-    for (name, visits) in [("nothing else happens", before), (expire.as_str(), during)] {
-        let at = |part| figure(visits.sample.at(part));
+    let unnamed = progress.started + progress.unnamed.unwrap_or_default();
+    let (naming, emptying): (Vec<_>, Vec<_>) = during.iter().partition(|visit| visit.due < unnamed);
+    for (name, visits) in [
+        ("nothing else happens", before.iter().collect()),
+        (expire.as_str(), during.iter().collect()),
+        ("of it, until all names are gone", naming),
+        ("and after it, until all slots are emptied", emptying),
+    ] {
+        let mut sample = Sample::default();
+        visits.iter().for_each(|visit| sample.add(visit.took));
+        let at = |part| figure(sample.at(part));
         table.row([
             name.to_owned(),
-            visits.sample.count().to_string(),
+            sample.count().to_string(),
             at(0.5),
             at(0.9),
             at(0.99),
             at(1.0),
-            visits.failed.to_string(),
+            visits.iter().filter(|visit| !visit.is_good).count().to_string(),
         ]);
     }
     table.print();

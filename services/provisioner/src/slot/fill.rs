@@ -11,6 +11,7 @@ use tracing::{Instrument, info_span};
 use super::{
     Rest, Slots,
     prepare::{Pace, Want},
+    store::Levels,
 };
 use crate::error::Error;
 
@@ -18,6 +19,8 @@ use crate::error::Error;
 const TICK: Duration = Duration::from_secs(5);
 /// How long calls may hold up a look at the pool.
 const LULL: Duration = Duration::from_millis(50);
+/// The longest rest of emptying, in times of its work.
+const EASY: u32 = 3;
 /// The rest when waiting claims have all preparations for themselves.
 const MAKE_WAY: Duration = Duration::from_millis(200);
 
@@ -52,8 +55,7 @@ impl Slots {
     /// Makes one slot if one is missing.
     async fn fill_one(&self) -> Result<bool, Error> {
         let levels = self.levels().await?;
-        let low = levels.ready * 2 < levels.target;
-        self.low.store(low, Ordering::Relaxed);
+        self.ease.store(ease(&levels), Ordering::Relaxed);
         if levels.ready + levels.preparing >= levels.target || !self.is_present().await? {
             return Ok(false);
         }
@@ -76,5 +78,15 @@ impl Slots {
             () = sleep(time) => {}
             () = self.lifecycle.clone().stopping() => {}
         }
+    }
+}
+
+/// How many times as long as it worked emptying rests. An ended slot is worth little while the pool is full: when many
+/// sessions end together, the processors stay with those that go on.
+fn ease(levels: &Levels) -> u32 {
+    match levels.ready {
+        ready if ready * 2 < levels.target => 0,
+        ready if ready < levels.target => 1,
+        _ => EASY,
     }
 }

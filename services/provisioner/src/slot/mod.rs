@@ -26,7 +26,7 @@ mod traffic;
 
 use std::{
     future::Future,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, atomic::AtomicU32},
     time::Duration,
 };
 
@@ -90,8 +90,8 @@ pub struct Slots {
     metrics: Metrics,
     traffic: Traffic,
     cold: Arc<Cold>,
-    /// The pool is less than half full.
-    low: AtomicBool,
+    /// How many times as long as it worked emptying rests: the fuller the pool, the longer.
+    ease: AtomicU32,
     /// A slot is missing in the pool.
     fill: Notify,
     /// A session is over.
@@ -146,7 +146,7 @@ impl Slots {
             metrics,
             traffic: Traffic::default(),
             cold: Arc::default(),
-            low: AtomicBool::new(true),
+            ease: AtomicU32::new(0),
             fill: Notify::new(),
             ended: Notify::new(),
             bare: Notify::new(),

@@ -41,7 +41,7 @@ pub const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '250ms'";
 /// How long calls may hold up the background.
 const LULL: Duration = Duration::from_millis(25);
 /// What waits for a lock is no work.
-const LONGEST_WAY: Duration = Duration::from_millis(50);
+const LONGEST_WORK: Duration = Duration::from_millis(50);
 /// How long ended slots are left alone when nobody tells of one: another replica may have died over it.
 const TICK: Duration = Duration::from_secs(2);
 
@@ -104,7 +104,7 @@ impl Slots {
         let mut rest = Rest::new();
         let mut worked = false;
         while !self.lifecycle.is_stopping() {
-            if !self.is_in_need() {
+            if self.ease() > 0 {
                 self.traffic.lull(LULL).await;
             }
             let started = Instant::now();
@@ -137,17 +137,18 @@ impl Slots {
         }
     }
 
-    /// An ended slot is the quickest help for a claim that waits, and for those that soon would.
-    fn is_in_need(&self) -> bool {
-        self.cold.is_wanted() || self.low.load(Ordering::Relaxed)
+    /// How many times as long as it worked emptying rests; not at all when there is need: an ended slot is the quickest
+    /// help for a claim that waits, and for those that soon would.
+    fn ease(&self) -> u32 {
+        if self.cold.is_wanted() {
+            0
+        } else {
+            self.ease.load(Ordering::Relaxed)
+        }
     }
 
-    /// Rests as long as it worked, unless there is need: when many sessions end together, half of the processors stay
-    /// with those that go on.
     async fn make_way(&self, worked: Duration) {
-        if !self.is_in_need() {
-            self.pause(worked.min(LONGEST_WAY)).await;
-        }
+        self.pause(worked.min(LONGEST_WORK) * self.ease()).await;
     }
 
     /// Does one piece of work on the slot that has waited longest: recycles it, or drops some of its tables.
@@ -213,26 +214,22 @@ impl Slots {
         Ok(Outcome::Recycled)
     }
 
-    /// Gives the slot a name of the pool and, if it is empty now, the demo data that the next session is likely to
-    /// choose: this backend knows its tables best. A claim that waits would rather choose for itself.
+    /// Puts the slot back in the pool with, if it is empty now, the demo data that the next session is likely to choose:
+    /// this backend knows its tables best. A claim that waits would rather choose for itself.
     async fn put_back(&self, mut transaction: Transaction, slot: &Slot, kept: bool) -> Result<(), Error> {
-        let (schema, pooled) = (slot.schema()?, slot.pool_name()?);
         let content = if kept {
             ""
         } else {
             ", modules = '{}', seed = NULL, currency = NULL, furnished_at = NULL, furnished_xids = '{}', furnished_rows = NULL"
         };
         let mut script = format!(
-            "ALTER SCHEMA {} RENAME TO {};
-             UPDATE provisioner.slots SET state = 'ready', schema_name = '{pooled}', attempts = 0,
-                retry_at = '-infinity', updated_at = now() {content} WHERE id = {};",
-            schema.quoted(),
-            pooled.quoted(),
+            "UPDATE provisioner.slots SET state = 'ready', attempts = 0, retry_at = '-infinity', updated_at = now() {content}
+             WHERE id = {};",
             slot.id
         );
         if !kept && !self.pool.fresh.is_zero() && !self.cold.is_wanted() {
             let guess = furnish::guess(&transaction).await?;
-            script.push_str(&furnish::script(slot.id, &pooled, &guess, ""));
+            script.push_str(&furnish::script(slot.id, slot.schema()?, &guess, ""));
         }
         transaction.batch_execute(&format!("{script} COMMIT")).await?;
         transaction.closed();

@@ -35,15 +35,15 @@ impl Slots {
             transaction.rollback().await?;
             return Ok(false);
         };
-        let gone = slot.gone_name()?;
+        let pooled = slot.pool_name()?;
         let renamed = transaction
             .batch_execute(&format!(
                 "ALTER SCHEMA {} RENAME TO {};
-                 UPDATE provisioner.slots SET state = 'gone', session_id = NULL, schema_name = '{gone}',
+                 UPDATE provisioner.slots SET state = 'gone', session_id = NULL, schema_name = '{pooled}',
                     updated_at = now() WHERE id = {};
                  COMMIT",
                 slot.schema()?.quoted(),
-                gone.quoted(),
+                pooled.quoted(),
                 slot.id
             ))
             .instrument(call("slot.release"))

@@ -124,23 +124,12 @@ impl Slot {
         self.schema.as_ref().ok_or(Error::NoSchema)
     }
 
-    /// Its schema's name in the pool.
+    /// Its schema's name while no session lives there.
     ///
     /// # Errors
     /// Never with numbers of the records.
     pub fn pool_name(&self) -> Result<SchemaName, Error> {
         Ok(SchemaName::parse(&format!("slot_{:04}_{}", self.id, self.generation))?)
-    }
-
-    /// Its schema's name after a session; each session of the schema has another.
-    ///
-    /// # Errors
-    /// Never with numbers of the records.
-    pub fn gone_name(&self) -> Result<SchemaName, Error> {
-        let Self {
-            id, generation, uses, ..
-        } = self;
-        Ok(SchemaName::parse(&format!("gone_{id:04}_{generation}_{uses}"))?)
     }
 
     /// Whether this program's DDL made the schema.

@@ -136,7 +136,8 @@ async fn a_request_of_the_old_session_is_waited_for_even_if_it_only_reads() -> R
 
     assert!(replica.drop_schema(id).await?, "the end does not wait for it");
     until_postponed(&look).await?;
-    assert!(!exists(&look, "slot_0001_1").await?);
+    let state: String = value(&look, "SELECT state FROM provisioner.slots WHERE id = 1").await?;
+    assert_eq!(state, "gone");
 
     let refused = tenant
         .batch_execute("SELECT * FROM users")
