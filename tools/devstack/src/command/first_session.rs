@@ -68,13 +68,17 @@ fn lines(gateway: &str, api: &str, token: &str, lamp: &str, session: &Value) -> 
     format!(
         r#"A session ({modules}) is ready to try until {ends}. Paste:
 
-  S='X-Preview-Session: {token}'; T='Content-Type: application/json'; C=$(mktemp)
-  curl -c $C -H "$S" -H "$T" -d '{{"email":"me@example.com","password":"Preview123","name":"Me"}}' {api}/auth/register
-  curl -H "$S" '{api}/ecommerce/products?q=lamp&sort=price'
-  curl -b $C -H "$S" -H "$T" -d '{{"productId":"{lamp}","quantity":1}}' {api}/ecommerce/cart/items
-  curl -b $C -H "$S" -H "$T" -d '{{"address":{{"recipient":"Me","line1":"1 Road","city":"Town","postalCode":"12345","country":"US"}}}}' {api}/ecommerce/cart/checkout
-  curl -H "$S" {api}/sandbox/emails
-  curl -X DELETE {gateway}/{token}
+  A={api} C=$(mktemp)
+  call() {{
+    curl -sS -w '\n' -b $C -c $C -H 'X-Preview-Session: {token}' -H 'Content-Type: application/json' "$@"
+  }}
+  call $A/auth/register -d '{{"email":"me@example.com","password":"Preview123","name":"Me"}}'
+  call "$A/ecommerce/products?q=lamp&sort=price"
+  call $A/ecommerce/cart/items -d '{{"productId":"{lamp}","quantity":1}}'
+  call $A/ecommerce/cart/checkout \
+    -d '{{"address":{{"recipient":"Me","line1":"1 Road","city":"Town","postalCode":"12345","country":"US"}}}}'
+  call $A/sandbox/emails
+  call -X DELETE {gateway}/{token}
 "#
     )
 }
