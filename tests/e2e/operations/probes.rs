@@ -102,6 +102,9 @@ async fn figures_tell_what_was_done_and_for_nobody_in_particular() -> Result<()>
         ("tenant_api_db_connections", &["state=\"idle\""], 1.0),
         ("tenant_api_transaction_statements_count", &[], 4.0),
         ("session_creation_seconds_count", &["outcome=\"ready\""], 1.0),
+        ("session_transitions_total", &["to=\"PENDING\""], 1.0),
+        ("session_transitions_total", &["to=\"PROVISIONING\""], 1.0),
+        ("session_transitions_total", &["to=\"READY\""], 1.0),
         ("provisioner_provisioned_total", &["from=\"warm\""], 1.0),
     ] {
         let value = all

@@ -13,6 +13,7 @@ use crate::session::{
     NewSession, Session,
     idempotency::{self, Nonce},
     limits::Limit,
+    state::reason::{CREATED, REQUESTED},
     store::{Admission, Candidate},
 };
 
@@ -141,6 +142,10 @@ impl Sessions {
         loop {
             match self.store().admit(&candidate, self.policy()).await? {
                 Admission::Admitted => {
+                    self.metrics().stepped(SessionStatus::Pending, CREATED);
+                    if candidate.session.status == SessionStatus::Provisioning {
+                        self.metrics().stepped(SessionStatus::Provisioning, REQUESTED);
+                    }
                     return Ok(Creation {
                         session: candidate.session,
                         token,
