@@ -193,6 +193,7 @@ impl Names {
              GRANT CREATE ON DATABASE \"{database}\" TO {provisioner};
              REVOKE CREATE ON SCHEMA public FROM PUBLIC;
              REVOKE EXECUTE ON FUNCTION {functions} FROM PUBLIC;
+             REVOKE SELECT ON pg_catalog.pg_stats, pg_catalog.pg_stats_ext, pg_catalog.pg_stats_ext_exprs FROM PUBLIC;
              CREATE SCHEMA IF NOT EXISTS control AUTHORIZATION {orchestrator};
              CREATE SCHEMA IF NOT EXISTS provisioner AUTHORIZATION {provisioner};
              ALTER SCHEMA control OWNER TO {orchestrator};

@@ -9,6 +9,7 @@ const MIGRATIONS: &[(i32, &str)] = &[
     (1, include_str!("../migrations/0001_slots.sql")),
     (2, include_str!("../migrations/0002_furnished.sql")),
     (3, include_str!("../migrations/0003_untouched.sql")),
+    (4, include_str!("../migrations/0004_seen.sql")),
 ];
 
 /// Brings the schema up to date. Replicas that start together wait for each other.

@@ -11,17 +11,20 @@ const EXEMPT: [&str; 5] = ["notifications", "emails", "payment-intents", "upload
 /// Writes the row for a request that succeeded, in its transaction.
 pub fn record(call: &Call, answer: &mut Answer) {
     let route = call.route();
-    let by_staff = call.is_staff() && !EXEMPT.contains(&route.resource);
-    if !route.is_write() || !(by_staff || route.audited) {
+    if !route.is_write() {
         return;
     }
     let subject = answer.take_subject();
-    let (actor, name) = match (call.caller(), &subject.actor) {
-        (_, Some((id, name))) => (Some(*id), name.clone()),
-        (Some(caller), None) => (Some(caller.id), caller.name.clone()),
+    let (actor, name, role) = match (call.caller(), &subject.actor) {
+        (_, Some(actor)) => (actor.id, actor.name.clone(), actor.role),
+        (Some(caller), None) => (caller.id, caller.name.clone(), caller.role),
         // Nobody is signed in and nobody was signed in by this: a logout without a token, say.
         (None, None) => return,
     };
+    let by_staff = role.is_staff() && !EXEMPT.contains(&route.resource);
+    if !(by_staff || route.audited) {
+        return;
+    }
     let entity = format!("{}.{}", route.module, route.resource);
     let title = if subject.title.is_empty() {
         String::new()

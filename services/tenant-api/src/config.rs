@@ -50,6 +50,8 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Bytes of all uploads of a session.
     pub upload_bytes: u64,
+    /// Requests at once.
+    pub at_once: usize,
     /// Requests a minute; 0: no limit.
     pub requests_per_minute: u32,
     /// Writes a minute under `/auth`; 0: no limit.
@@ -135,6 +137,13 @@ impl Config {
                     1..=1_073_741_824,
                     "Bytes of all uploads of one session.",
                 ),
+                at_once: usize::try_from(reader.number(
+                    "SESSION_REQUESTS_AT_ONCE",
+                    6,
+                    1..=1000,
+                    "Requests of one session that run at once, the others wait; less than DB_POOL_SIZE.",
+                ))
+                .unwrap_or(6),
                 requests_per_minute: small(reader.number(
                     "SESSION_REQUESTS_PER_MINUTE",
                     1200,

@@ -3,13 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::Clock;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
 use service::{admin, lifecycle::Lifecycle, telemetry::Telemetry};
-use tokio::net::TcpListener;
 
 use crate::{
     config::Config,
@@ -18,11 +12,6 @@ use crate::{
     modules::Served,
     tenant::{directory, directory::Directory},
 };
-
-/// How long a client may take for the head of a request; slower ones would hold connections.
-const HEAD: Duration = Duration::from_secs(10);
-/// The largest head of a request.
-const HEAD_BYTES: usize = 32 * 1024;
 
 /// A running tenant-api.
 pub struct Server {
@@ -65,12 +54,15 @@ pub async fn start(config: &Config, telemetry: &Telemetry, lifecycle: &Lifecycle
         while !tidying.is_stopping() {
             tokio::select! {
                 () = tidying.clone().stopping() => return,
-                () = tokio::time::sleep(Duration::from_secs(60)) => tidier.rates.tidy(),
+                () = tokio::time::sleep(Duration::from_secs(60)) => {
+                    tidier.rates.tidy();
+                    tidier.turns.tidy();
+                }
             }
         }
     });
-    let (serving, address) = (lifecycle.clone(), listener.local_addr()?);
-    lifecycle.spawn(async move { accept(listener, router, serving).await });
+    let address = listener.local_addr()?;
+    service::http::serve(listener, router, lifecycle);
     tracing::info!(%address, "tenant-api serves the application");
     Ok(Server { app })
 }
@@ -80,39 +72,4 @@ impl Server {
     pub async fn close(self) {
         self.app.pool.close().await;
     }
-}
-
-/// Accepts connections until the process stops, then lets those that are open finish their request.
-async fn accept(listener: TcpListener, router: axum::Router, lifecycle: Lifecycle) {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(HEAD_BYTES);
-    let graceful = hyper_util::server::graceful::GracefulShutdown::new();
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Out of file descriptors, say: wait for some to come back.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            () = lifecycle.clone().stopping() => break,
-        };
-        let _ = stream.set_nodelay(true);
-        let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
-        let watched = graceful.watch(connection.into_owned());
-        lifecycle.spawn(async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
-    }
-    drop(listener);
-    graceful.shutdown().await;
 }

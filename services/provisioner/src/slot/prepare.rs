@@ -211,7 +211,8 @@ impl Slots {
 
     /// Whether this program's DDL is the present one.
     pub(super) async fn is_present(&self) -> Result<bool, Error> {
-        store::is_present(&*self.database.connection().await?, modules::fingerprint()).await
+        let connection = self.database.connection().await?;
+        store::is_present(&connection, modules::fingerprint(), self.recent()).await
     }
 }
 

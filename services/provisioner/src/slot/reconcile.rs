@@ -1,6 +1,6 @@
 //! Making the world match the records again, whoever died over what. Only what the records own is ever touched.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tracing::{Instrument, info_span};
@@ -44,7 +44,8 @@ impl Slots {
     /// When the database is away.
     pub async fn reconcile(&self) -> Result<Repairs, Error> {
         let started = Instant::now();
-        let mut repairs = Repairs::default();
+        let (mut repairs, fingerprint) = (Repairs::default(), modules::fingerprint());
+        store::still_runs(&*self.database.connection().await?, fingerprint).await?;
         let transaction = self.database.begin("").await?;
         let alone = transaction
             .query_one(&format!("SELECT {}", lock::try_for_transaction(lock::RECONCILE)), &[])
@@ -52,8 +53,7 @@ impl Slots {
         if alone.get(0) {
             repairs.abandoned = transaction.execute(&abandoned(), &[]).await?;
             repairs.missing = forget_missing(&transaction).await?;
-            let fingerprint = modules::fingerprint();
-            if store::is_present(&transaction, fingerprint).await? {
+            if store::is_present(&transaction, fingerprint, self.recent()).await? {
                 repairs.outdated = transaction.execute(OUTDATED, &[&fingerprint]).await?;
                 let target = store::target(&transaction, self.pool.target).await?;
                 repairs.surplus = store::discard_surplus(&transaction, target, self.pool.surplus).await?;
@@ -74,6 +74,11 @@ impl Slots {
         }
         self.metrics.took(Step::Reconcile, started.elapsed());
         Ok(repairs)
+    }
+
+    /// Within which a program that runs was seen: each of its replicas tells at every interval.
+    pub(super) fn recent(&self) -> Duration {
+        self.pool.reconcile * 3
     }
 
     /// Empties records whose schema somebody dropped behind our back. A session that lived there has no schema any

@@ -192,7 +192,12 @@ impl Slots {
         }
         match lock_tables(&transaction, slot).await {
             Ok(()) => {}
-            Err(error) if error.is_contention() || error.is_away() => return Err(error),
+            Err(error) if error.is_away() => return Err(error),
+            Err(error) if error.is_contention() => {
+                // Closing the connection would lose what it knows of its slots.
+                transaction.rollback().await?;
+                return Err(error);
+            }
             Err(error) => {
                 transaction.rollback().await?;
                 tracing::error!(slot.id, %error, "an ended slot is not what was made");

@@ -147,22 +147,34 @@ pub async fn announce(client: &ClientWrapper, fingerprint: &str) -> Result<(), E
     client
         .execute(
             "INSERT INTO provisioner.fingerprints VALUES ($1, clock_timestamp())
-             ON CONFLICT (fingerprint) DO UPDATE SET started_at = clock_timestamp()",
+             ON CONFLICT (fingerprint) DO UPDATE SET started_at = clock_timestamp(), seen_at = clock_timestamp()",
             &[&fingerprint],
         )
         .await?;
     Ok(())
 }
 
-/// Whether this DDL is the present one. While an upgrade rolls, replicas of the old program keep out of the pool.
+/// Notes that this DDL's program still runs.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn is_present(client: &ClientWrapper, fingerprint: &str) -> Result<bool, Error> {
+pub async fn still_runs(client: &ClientWrapper, fingerprint: &str) -> Result<(), Error> {
+    let sql = "UPDATE provisioner.fingerprints SET seen_at = clock_timestamp() WHERE fingerprint = $1";
+    client.execute(sql, &[&fingerprint]).await?;
+    Ok(())
+}
+
+/// Whether this DDL is the present one: the last started of those whose programs were seen within `recent`. While an
+/// upgrade rolls, replicas of the old program keep out of the pool; one that is gone keeps nobody out.
+///
+/// # Errors
+/// When the database is away.
+pub async fn is_present(client: &ClientWrapper, fingerprint: &str, recent: Duration) -> Result<bool, Error> {
     let row = client
         .query_opt(
-            "SELECT fingerprint = $1 FROM provisioner.fingerprints ORDER BY started_at DESC LIMIT 1",
-            &[&fingerprint],
+            "SELECT fingerprint = $1 FROM provisioner.fingerprints
+             WHERE seen_at > clock_timestamp() - make_interval(secs => $2) ORDER BY started_at DESC LIMIT 1",
+            &[&fingerprint, &recent.as_secs_f64()],
         )
         .await?;
     Ok(row.is_none_or(|row| row.get(0)))

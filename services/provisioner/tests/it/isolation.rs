@@ -53,6 +53,11 @@ async fn the_tenant_login_reaches_a_slot_only_in_its_role_and_no_other_slot_then
     assert_eq!(refused(&tenant, "SELECT * FROM users").await, SqlState::UNDEFINED_TABLE);
     assert_eq!(refused(&tenant, "SELECT * FROM provisioner.slots").await, denied);
     assert_eq!(refused(&tenant, "SELECT provisioner.without_checks()").await, denied);
+    // Statistics keep values of whoever lived in the slot before.
+    assert_eq!(
+        refused(&tenant, &format!("{scope}; SELECT * FROM pg_stats")).await,
+        denied
+    );
     Ok(())
 }
 

@@ -49,6 +49,14 @@ async fn an_old_program_leaves_the_slots_of_a_newer_one_alone() -> Result<()> {
     assert_eq!(replica.running.slots.reconcile().await?, Repairs::default());
     let ready = "SELECT count(*) FROM provisioner.slots WHERE state = 'ready' AND fingerprint = 'newer'";
     assert_eq!(value::<i64>(&look, ready).await?, 1);
+
+    // Once the newer one is gone its slots are of no use.
+    look.batch_execute(
+        "UPDATE provisioner.fingerprints SET seen_at = now() - interval '1 hour' WHERE fingerprint = 'newer'",
+    )
+    .await?;
+    assert_eq!(replica.running.slots.reconcile().await?.outdated, 1);
+    replica.wait("the pool is filled again", |pool| pool.ready == 1).await?;
     Ok(())
 }
 

@@ -44,6 +44,12 @@ impl Role {
         }
     }
 
+    /// STAFF, or more.
+    #[must_use]
+    pub const fn is_staff(self) -> bool {
+        matches!(self, Self::Staff | Self::Admin)
+    }
+
     /// The role behind the word; an unknown one may do least.
     #[must_use]
     pub fn parse(text: &str) -> Self {
@@ -82,7 +88,7 @@ impl Caller {
     /// Whether the role is STAFF or ADMIN.
     #[must_use]
     pub fn is_staff(&self) -> bool {
-        matches!(self.role, Role::Staff | Role::Admin)
+        self.role.is_staff()
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Route;
+use crate::auth::Role;
 
 /// An answer, not yet sent: its transaction commits first.
 #[derive(Debug)]
@@ -58,7 +59,18 @@ pub struct Subject {
     /// Field to `[before, after]`, without secrets.
     pub changes: Option<Value>,
     /// Who did it, when that is not the caller: whoever has just registered or signed in.
-    pub actor: Option<(Uuid, String)>,
+    pub actor: Option<Actor>,
+}
+
+/// Who did something.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The user.
+    pub id: Uuid,
+    /// As the user is called now.
+    pub name: String,
+    /// As what.
+    pub role: Role,
 }
 
 impl Answer {

@@ -20,9 +20,13 @@ use tower_http::{
     cors::{AllowOrigin, CorsLayer},
 };
 
-use super::{Route, dispatch, docs, limits::Rates, metrics, session};
+use super::{
+    Route, dispatch, docs,
+    limits::{Rates, Turns},
+    metrics, session,
+};
 use crate::{
-    auth::Tokens,
+    auth::{Tokens, password::Hasher},
     config::{Config, Limits},
     modules::Served,
     openapi,
@@ -43,6 +47,8 @@ pub struct App {
     pub pool: TenantPool,
     /// How often a session may call.
     pub rates: Rates,
+    /// Who may run now.
+    pub turns: Turns,
     /// What a session may take.
     pub limits: Limits,
     /// Access tokens.
@@ -60,7 +66,7 @@ pub struct App {
     /// What they are, in OpenAPI.
     pub openapi: Cached,
     /// Whether hashes may be made: a bound on processor time, not on waiting.
-    pub hashing: tokio::sync::Semaphore,
+    pub hashing: Hasher,
 }
 
 impl App {
@@ -90,7 +96,8 @@ impl App {
             openapi: docs::describe(routes.iter()),
             routes,
             gates: served.gates,
-            hashing: tokio::sync::Semaphore::new(cores),
+            hashing: Hasher::new(cores),
+            turns: Turns::new(config.limits.at_once),
         }))
     }
 

@@ -14,6 +14,7 @@ use super::{App, Result, Route, body::Raw, query::Query};
 use crate::{
     auth::Caller,
     closing::Closing,
+    resource::value,
     tenant::{Tenant, transaction::Tx},
 };
 
@@ -148,7 +149,7 @@ impl Call {
     /// # Errors
     /// 404 when it is malformed.
     pub fn id(&self, name: &str) -> Result<Uuid, Fault> {
-        Uuid::try_parse(self.parameter(name)).map_err(|_| Fault::not_found())
+        value::id(self.parameter(name)).ok_or_else(Fault::not_found)
     }
 
     /// The path that was called.

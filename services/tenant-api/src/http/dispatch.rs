@@ -58,24 +58,50 @@ pub async fn serve(
         measured.name(&route);
     }
     let deadline = app.limits.request;
-    match tokio::time::timeout(deadline, answer(app, &route, parameters, request)).await {
+    match tokio::time::timeout(deadline, counted(app, &route, parameters, request)).await {
         Ok(Ok(answer)) => answer.into_response(route),
         Ok(Err(fault)) => fault.into_response(),
         Err(_) => Fault::unavailable(1, "the request took too long").into_response(),
     }
 }
 
-async fn answer(
+/// Answers within the session's rates.
+async fn counted(
     app: Arc<App>,
     route: &Arc<Route>,
     parameters: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Result<Answer, Fault> {
-    let (head, body) = request.into_parts();
-    let Some(admitted) = head.extensions.get::<Admitted>().cloned() else {
+    let Some(admitted) = request.extensions().get::<Admitted>().cloned() else {
         return Err(Fault::internal("a route ran without a session"));
     };
-    count(&app, route, &admitted)?;
+    let session = admitted.tenant.session;
+    app.rates.count(session, Counted::Request)?;
+    let kind = match (route.resource, route.operation) {
+        ("auth" | "auth-sessions", _) if route.is_write() => Some(Counted::AuthWrite),
+        ("contact-messages", "create") => Some(Counted::Contact),
+        _ => None,
+    };
+    if let Some(kind) = kind {
+        app.rates.count(session, kind)?;
+    }
+    let _turn = app.turns.wait(session).await?;
+    let answer = answer(Arc::clone(&app), route, admitted, parameters, request).await;
+    if kind == Some(Counted::Contact) && answer.is_err() {
+        // What was refused is no message.
+        app.rates.forget(session, Counted::Contact);
+    }
+    answer
+}
+
+async fn answer(
+    app: Arc<App>,
+    route: &Arc<Route>,
+    admitted: Admitted,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+) -> Result<Answer, Fault> {
+    let (head, body) = request.into_parts();
     let limit = match route.body {
         Body::File => usize::try_from(app.limits.file_bytes)
             .unwrap_or(usize::MAX)
@@ -84,13 +110,7 @@ async fn answer(
     };
     // Read before a connection is taken: a slow body must not hold one.
     let raw = Arc::new(Raw::read(&head.headers, body, limit).await);
-    // A path that is no UTF-8 names nothing.
-    let parameters = parameters.map_err(|_| Fault::not_found())?;
-    let path: Vec<String> = parameters.iter().map(|(_, value)| value.to_owned()).collect();
-    // NUL and its like are in no row, and PostgreSQL does not take them in a text.
-    if path.iter().any(|segment| segment.chars().any(char::is_control)) {
-        return Err(Fault::not_found());
-    }
+    let path = parameters.ok().and_then(|parameters| segments(&parameters));
     let is_secure = head
         .headers
         .get("x-forwarded-proto")
@@ -125,6 +145,16 @@ async fn answer(
     Err(Fault::internal("no try was left"))
 }
 
+/// What the path's parameters are; `None` when they can name nothing: NUL and its like are in no row, and PostgreSQL does
+/// not take them in a text.
+fn segments(parameters: &RawPathParams) -> Option<Vec<String>> {
+    let is_plain = |segment: &str| !segment.chars().any(char::is_control);
+    parameters
+        .iter()
+        .map(|(_, segment)| is_plain(segment).then(|| segment.to_owned()))
+        .collect()
+}
+
 /// The database does not know what the cache says: the session ended a moment ago, or this is our fault.
 async fn moved(app: &App, admitted: &Admitted, error: sea_orm::DbErr) -> Fault {
     app.directory.disown(admitted.token).await;
@@ -137,21 +167,12 @@ async fn moved(app: &App, admitted: &Admitted, error: sea_orm::DbErr) -> Fault {
     }
 }
 
-fn count(app: &App, route: &Route, admitted: &Admitted) -> Result<(), Fault> {
-    let session = admitted.tenant.session;
-    app.rates.count(session, Counted::Request)?;
-    match (route.resource, route.operation) {
-        ("auth" | "auth-sessions", _) if route.is_write() => app.rates.count(session, Counted::AuthWrite),
-        ("contact-messages", "create") => app.rates.count(session, Counted::Contact),
-        _ => Ok(()),
-    }
-}
-
 struct Incoming {
     app: Arc<App>,
     admitted: Admitted,
     route: Arc<Route>,
-    path: Vec<String>,
+    /// `None` when it can name nothing.
+    path: Option<Vec<String>>,
     query: Option<String>,
     headers: HeaderMap,
     raw: Arc<Raw>,
@@ -193,6 +214,7 @@ impl Incoming {
         roles::admit(&route, caller.as_ref())?;
         let query = Query::read(query.as_deref())?;
         let body = checked_body(route.body, &raw, caller.as_ref())?;
+        let path = path.ok_or_else(Fault::not_found)?;
         let call = Call(Arc::new(Parts {
             app,
             tenant: admitted.tenant,

@@ -42,11 +42,11 @@ pub struct Admitted {
 /// Lets a request pass when its session is ready and the path's feature is granted.
 pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    // Neither needs a session; of one that is named the document tells what it has.
-    let is_document = path == openapi::PATH;
-    if path == openapi::PAGE || (is_document && !request.headers().contains_key(SESSION)) {
+    if path == openapi::PAGE {
         return next.run(request).await;
     }
+    // It needs no session; of one that is named it tells what it has.
+    let is_document = path == openapi::PATH;
     let admitted = match path.strip_prefix(SEALED) {
         Some(key) => find_sealed(&app, key).await,
         None if is_document => find(&app, request.headers()).await,
@@ -60,6 +60,7 @@ pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next
             request.extensions_mut().insert(admitted);
             next.run(request).await
         }
+        Err(_) if is_document => next.run(request).await,
         Err(fault) => fault.into_response(),
     }
 }

@@ -368,6 +368,12 @@ impl Field {
         self
     }
 
+    /// Whether its limits are of the value, not of its length.
+    #[must_use]
+    pub const fn is_number(&self) -> bool {
+        matches!(self.kind, Kind::Int | Kind::Decimal(_) | Kind::Money)
+    }
+
     /// Whether its column holds jsonb.
     #[must_use]
     pub const fn is_json(&self) -> bool {

@@ -34,8 +34,11 @@ pub async fn precheck<R: Resource>(call: &Call, change: &mut Change<'_, R>) -> R
             values.len()
         ));
     }
-    let wish = slug::wish(&spec, change);
+    let wish = slug::wish(change);
     if let Some((field, wish)) = &wish {
+        if change.is_create() {
+            one_at_a_time(call, spec.table).await?;
+        }
         values.push(format!("{}%", slug::escape(wish.text())).into());
         parts.push(format!(
             "(SELECT array_to_json(array_agg(\"{0}\")) FROM \"{1}\" WHERE \"{0}\" LIKE ${2}) AS slugs",
@@ -83,5 +86,14 @@ pub async fn precheck<R: Resource>(call: &Call, change: &mut Change<'_, R>) -> R
         })?;
         change.set(field.name, free);
     }
+    Ok(())
+}
+
+/// Two new rows of a name at once would choose the same free slug: the second waits, and looks when it has its turn. Not
+/// for rows that are changed: those are locked already, and whoever waits here must hold nothing.
+async fn one_at_a_time(call: &Call, table: &str) -> Result<()> {
+    let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+    call.run(sql, [format!("slug {} {table}", call.tenant().session).into()])
+        .await?;
     Ok(())
 }

@@ -164,14 +164,15 @@ fn values(field: &Field, text: &str, details: &mut Vec<Detail>) -> Option<Vec<Va
     } else {
         vec![text]
     };
-    let limitless = Field {
-        min: None,
+    // A text that is too short, or of another form, is in no row; a number out of range is a mistake.
+    let asked = Field {
+        min: field.min.filter(|_| field.is_number()),
         pattern: None,
         ..*field
     };
     let values: Vec<Value> = parts
         .iter()
-        .filter_map(|part| typed(&limitless, part, field.name, details))
+        .filter_map(|part| typed(&asked, part, field.name, details))
         .collect();
     (values.len() == parts.len()).then_some(values)
 }
@@ -272,7 +273,7 @@ pub fn pattern(word: &str) -> String {
 /// One row by its id, or by its slug where there is one.
 #[must_use]
 pub fn by_key<R: Resource>(key: &str) -> Option<Condition> {
-    if let Ok(id) = uuid::Uuid::try_parse(key) {
+    if let Some(id) = value::id(key) {
         return find_column::<R>("id").map(|column| Condition::all().add(column.eq(id)));
     }
     let slug = R::SPEC.slug().filter(|_| slug::is_one(key))?;

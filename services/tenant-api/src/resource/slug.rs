@@ -1,10 +1,10 @@
 //! Slugs: made from a title or a name when they are left out, with -2, -3 … when taken.
 
-use sea_orm::EntityTrait;
+use sea_orm::{ModelTrait, Value};
 
 use super::{
-    Field,
-    spec::{Change, Spec},
+    Field, Resource,
+    spec::{Change, find_column},
 };
 
 /// The longest slug.
@@ -47,12 +47,14 @@ fn numbered(slug: &str, n: u32) -> String {
     format!("{}{end}", slug[..slug.len().min(room)].trim_end_matches('-'))
 }
 
-/// The slug that a change asks for: the sent one, or one made from the title of a new row.
+/// The slug that a change asks for: the sent one unless the row has it already, or one made from the title of a new row.
 #[must_use]
-pub fn wish<R: EntityTrait>(spec: &Spec, change: &Change<'_, R>) -> Option<(&'static Field, Wish)> {
-    let field = spec.slug()?;
+pub fn wish<R: Resource>(change: &Change<'_, R>) -> Option<(&'static Field, Wish)> {
+    let field = R::SPEC.slug()?;
     if let Some(sent) = change.text(field.name) {
-        return Some((field, Wish::Sent(sent.to_owned())));
+        let own = change.before.zip(find_column::<R>(field.name));
+        let is_own = own.is_some_and(|(row, column)| row.get(column) == Value::from(sent));
+        return (!is_own).then(|| (field, Wish::Sent(sent.to_owned())));
     }
     if !change.is_create() {
         return None;

@@ -59,13 +59,10 @@ pub fn normalise(field: &Field, sent: Value, path: &str, details: &mut Vec<Detai
             || wrong(path, "must be a time of day such as 09:30", details),
             |at| Some(json!(at.format("%H:%M").to_string())),
         ),
-        Kind::Uuid => sent
-            .as_str()
-            .and_then(|text| Uuid::try_parse(text.trim()).ok())
-            .map_or_else(
-                || wrong(path, "must be an id", details),
-                |id| Some(json!(id.to_string())),
-            ),
+        Kind::Uuid => sent.as_str().and_then(|text| id(text.trim())).map_or_else(
+            || wrong(path, "must be an id", details),
+            |id| Some(json!(id.to_string())),
+        ),
         Kind::Json => Some(sent),
         Kind::Map if sent.is_object() => Some(sent),
         Kind::Map => wrong(path, "must be an object", details),
@@ -320,6 +317,12 @@ fn decimal(field: &Field, sent: &Value, scale: u32) -> Result<Value, String> {
         ));
     }
     Ok(Value::String(show_decimal(value, scale)))
+}
+
+/// An id in the form in which ids are shown: 32 hexadecimal digits in five groups.
+#[must_use]
+pub fn id(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
 }
 
 fn timestamp(sent: &Value) -> Option<DateTime<Utc>> {

@@ -29,7 +29,7 @@ const SAMPLE: usize = 5;
 /// The media type of a file; `None` when it is none that is accepted.
 #[must_use]
 pub fn of(bytes: &[u8]) -> Option<&'static str> {
-    let known = infer::get(bytes).map(|known| known.mime_type());
+    let known = video(bytes).or_else(|| infer::get(bytes).map(|known| known.mime_type()));
     if let Some(known) = BINARY.iter().find(|mime| known == Some(**mime)) {
         return Some(known);
     }
@@ -40,6 +40,21 @@ pub fn of(bytes: &[u8]) -> Option<&'static str> {
         return None;
     }
     Some(if is_table(text) { "text/csv" } else { "text/plain" })
+}
+
+/// Videos of every brand and length, of which the library knows some.
+fn video(bytes: &[u8]) -> Option<&'static str> {
+    const EBML: &[u8] = b"\x1a\x45\xdf\xa3";
+    const WEBM: &[u8] = b"\x42\x82\x84webm";
+    // The document's type stands in the header, which is short.
+    let header = &bytes[..bytes.len().min(64)];
+    if header.starts_with(EBML) && header.windows(WEBM.len()).any(|window| window == WEBM) {
+        return Some("video/webm");
+    }
+    let brand = header.get(8..12).filter(|_| header.get(4..8) == Some(b"ftyp"))?;
+    let is_video =
+        brand.starts_with(b"iso") || matches!(brand, b"hvc1" | b"cmfc" | b"M4V " | b"avc1" | b"mp41" | b"mp42");
+    is_video.then_some("video/mp4")
 }
 
 /// HTML, SVG, XML: what a browser could take for a document.
@@ -87,6 +102,8 @@ mod tests {
             (b"RIFF\x24\0\0\0WEBPVP8 ", "image/webp"),
             (b"%PDF-1.7\n", "application/pdf"),
             (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "video/mp4"),
+            (b"\0\0\0\x1cftypiso7\0\0\0\0", "video/mp4"),
+            (b"\x1a\x45\xdf\xa3\x93\x42\x82\x84webm\x42\x87\x81\x04", "video/webm"),
             (b"BMW sold well, say the papers.\n", "text/plain"),
             (b"I <3 you, and you?\nMe too.", "text/plain"),
             ("name;größe\n\"a;b\";2\n".as_bytes(), "text/csv"),
@@ -102,6 +119,8 @@ mod tests {
             &b"MZ\x90\0\x03"[..],
             b"PK\x03\x04\x14\0",
             b"\x7fELF\x02",
+            b"\x1a\x45\xdf\xa3\x93\x42\x82\x88matroska",
+            b"\0\0\0\x1cftypheic\0\0\0\0",
             b"<svg xmlns='http://www.w3.org/2000/svg'/>",
             b" \n<!DOCTYPE html><script>alert(1)</script>",
             "\u{feff}<?xml version='1.0'?><svg/>".as_bytes(),

@@ -558,3 +558,56 @@ async fn a_full_journal_of_sign_ins_forgets_used_tokens_first() -> Result<()> {
     assert_eq!(app.value("SELECT count(*) FROM auth_sessions").await?, "10");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_staff_do_with_a_refresh_token_alone_is_audited() -> Result<()> {
+    let app = App::start(&[]).await?;
+    let staff = login(app.visitor(), "mira.solberg@preview.local", PASSWORD)
+        .await?
+        .data(200);
+    let next = refresh(app.visitor(), &text(&staff, "/refreshToken")).await?.data(200);
+    let logout = json!({"refreshToken": text(&next, "/refreshToken")});
+    app.visitor().post("/api/v1/auth/logout", &logout).await?.data(200);
+    let rows = "SELECT string_agg(action || ' ' || actor_name, ', ' ORDER BY created_at, id) FROM audit_logs \
+                WHERE action IN ('core.auth.refresh', 'core.auth.logout')";
+    assert_eq!(
+        app.value(rows).await?,
+        "core.auth.refresh Mira Solberg, core.auth.logout Mira Solberg"
+    );
+    let user = login(app.visitor(), AIKO, PASSWORD).await?.data(200);
+    refresh(app.visitor(), &text(&user, "/refreshToken")).await?.data(200);
+    let count = "SELECT count(*) FROM audit_logs WHERE action = 'core.auth.refresh'";
+    assert_eq!(app.value(count).await?, "1");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_for_a_lost_password_ends_when_the_password_is_changed() -> Result<()> {
+    let app = App::start(&[]).await?;
+    let forgot = json!({"email": AIKO});
+    app.visitor()
+        .post("/api/v1/auth/forgot-password", &forgot)
+        .await?
+        .data(200);
+    let change = json!({"currentPassword": PASSWORD, "newPassword": "Another123"});
+    app.user()
+        .await?
+        .post("/api/v1/auth/password", &change)
+        .await?
+        .data(200);
+    let open = "SELECT count(*) FROM password_reset_tokens WHERE used_at IS NULL";
+    assert_eq!(app.value(open).await?, "0");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_calls_is_asked_before_a_path_is_judged() -> Result<()> {
+    let app = App::start(&[]).await?;
+    for odd in ["%00", "%ff"] {
+        let path = format!("/api/v1/users/{odd}");
+        app.visitor().get(&path).await?.error(401, "UNAUTHORIZED");
+        app.user().await?.delete(&path).await?.error(403, "FORBIDDEN");
+        app.admin().await?.get(&path).await?.error(404, "NOT_FOUND");
+    }
+    Ok(())
+}

@@ -249,8 +249,58 @@ async fn ten_contact_messages_a_minute_are_enough() -> Result<()> {
         .await?;
     let body = json!({"name": "Eve", "email": "eve@example.org", "subject": "Hi", "message": "0123456789"});
     for _ in 0..10 {
+        app.visitor()
+            .post(CONTACT, &json!({}))
+            .await?
+            .error(422, "VALIDATION_ERROR");
+    }
+    // What was refused is no message.
+    for _ in 0..10 {
         app.visitor().post(CONTACT, &body).await?.data(201);
     }
     app.visitor().post(CONTACT, &body).await?.error(429, "RATE_LIMITED");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_one_title_made_at_once_get_slugs_of_their_own() -> Result<()> {
+    let app = App::start(&[]).await?;
+    let staff = app.staff().await?;
+    let make = || {
+        let staff = staff.clone();
+        async move { staff.post(PAGES, &json!({"title": "Same", "body": "x"})).await }
+    };
+    let replies = app.race((0..6).map(|_| make())).await?;
+    let mut slugs: Vec<String> = replies.iter().map(|reply| text(&reply.data(201), "slug")).collect();
+    slugs.sort();
+    assert_eq!(slugs, ["same", "same-2", "same-3", "same-4", "same-5", "same-6"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_may_be_sent_its_own_slug_and_is_found_by_one_that_looks_like_an_id() -> Result<()> {
+    let app = App::start(&[]).await?;
+    let staff = app.staff().await?;
+    let slug = "deadbeefdeadbeefdeadbeefdeadbeef";
+    let body = json!({"title": "T", "body": "b", "status": "published", "slug": slug});
+    let page = staff.post(PAGES, &body).await?.data(201);
+    assert_eq!(app.visitor().get(&format!("{PAGES}/{slug}")).await?.data(200), page);
+    let path = format!("{PAGES}/{}", text(&page, "id"));
+    let changed = staff
+        .patch(&path, &json!({"slug": slug, "title": "U"}))
+        .await?
+        .data(200);
+    assert_eq!((&changed["slug"], &changed["title"]), (&json!(slug), &json!("U")));
+    let taken = staff.patch(&path, &json!({"slug": "about"})).await?;
+    assert_eq!(taken.error(409, "CONFLICT")["details"][0]["field"], "slug");
+    for odd in [
+        text(&page, "id").replace('-', ""),
+        format!("%7B{}%7D", text(&page, "id")),
+    ] {
+        staff
+            .patch(&format!("{PAGES}/{odd}"), &json!({}))
+            .await?
+            .error(404, "NOT_FOUND");
+    }
     Ok(())
 }

@@ -76,6 +76,7 @@ async fn a_statement_in_one_sessions_transaction_reaches_no_other_session() -> R
             format!("SELECT query_to_xml('DO $$ BEGIN SET LOCAL ROLE {quoted}; END $$', true, false, '')"),
             "0A000",
         ),
+        ("SELECT * FROM pg_stats".to_owned(), "42501"),
     ] {
         match injected(&app, &sql).await {
             Ok(rows) => panic!("allowed, {} rows: {sql}", rows.len()),
@@ -84,13 +85,9 @@ async fn a_statement_in_one_sessions_transaction_reaches_no_other_session() -> R
     }
 
     // What the catalogues tell of others: nothing of their rows, nothing of their statements.
-    for sql in [
-        format!("SELECT 1 FROM pg_stats WHERE schemaname = '{}'", other.schema),
-        "SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query NOT IN ('', '<insufficient privilege>')"
-            .to_owned(),
-    ] {
-        assert!(injected(&app, &sql).await?.is_empty(), "{sql}");
-    }
+    let statements =
+        "SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query NOT IN ('', '<insufficient privilege>')";
+    assert!(injected(&app, statements).await?.is_empty());
     // And it is no accident of the statement: the same works at home.
     let own = format!("SELECT * FROM {}.users", app.schema.quoted());
     assert_eq!(injected(&app, &own).await?.len(), 6);

@@ -10,6 +10,7 @@ use testkit::{Api, Reply};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinSet,
 };
 
 use crate::harness::{App, Session};
@@ -236,5 +237,41 @@ async fn a_thousand_registrations_at_once_are_slowed_down() -> Result<()> {
     tokio::time::timeout(Duration::from_secs(10), app.visitor().get(FAQS))
         .await??
         .data(200);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_requests_all_wait_leaves_connections_to_others() -> Result<()> {
+    let app = App::builder()
+        .set("SESSION_REQUESTS_AT_ONCE", "2")
+        .pool(4)
+        .start(&[])
+        .await?;
+    let other = app.session(&[]).await?;
+    let gate = app.database().connect().await?;
+    let table = format!("{}.faqs", app.schema.quoted());
+    gate.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+        .await?;
+    let mut waiting = JoinSet::new();
+    for _ in 0..12 {
+        let visitor = app.visitor().clone();
+        waiting.spawn(async move { visitor.get(FAQS).await });
+    }
+    let queued = format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass");
+    while gate.query_one(&queued, &[]).await?.get::<_, i64>(0) < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..10 {
+        other.visitor().get(FAQS).await?.data(200);
+    }
+    assert_eq!(
+        gate.query_one(&queued, &[]).await?.get::<_, i64>(0),
+        2,
+        "the others wait outside"
+    );
+    gate.batch_execute("COMMIT").await?;
+    for reply in waiting.join_all().await {
+        reply?.data(200);
+    }
     Ok(())
 }

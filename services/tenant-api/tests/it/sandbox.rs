@@ -259,3 +259,20 @@ async fn files_are_changed_by_their_owner_and_staff() -> Result<()> {
     app.bare().get(&text(&file, "url")).await?.error(404, "NOT_FOUND");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_logo_leaves_the_settings_too() -> Result<()> {
+    let app = App::start(&[]).await?;
+    let admin = app.admin().await?;
+    let logo = app
+        .value("SELECT value #>> '{}' FROM settings WHERE key = 'theme.logoId'")
+        .await?;
+    admin.delete(&format!("/api/v1/uploads/{logo}")).await?.data(200);
+    let left = "SELECT count(*) FROM settings WHERE key = 'theme.logoId'";
+    assert_eq!(app.value(left).await?, "0");
+    admin
+        .patch("/api/v1/settings", &json!({"settings": {"theme.logoId": null}}))
+        .await?
+        .data(200);
+    Ok(())
+}

@@ -92,6 +92,13 @@ impl Resource for Entity {
         })
     }
 
+    async fn deleting(call: &Call, row: &Model) -> Result<()> {
+        // Settings that name the file return to their preset, as columns do.
+        let sql = "DELETE FROM settings WHERE value = to_jsonb($1::text)";
+        call.closing().write(sql, [row.id.to_string().into()]);
+        Ok(())
+    }
+
     async fn extend(call: &Call, rows: &mut [Row<Self>], _whole: bool) -> Result<()> {
         for row in rows {
             let url = address::of(call, &row.model.content_key);

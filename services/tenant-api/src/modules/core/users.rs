@@ -15,7 +15,7 @@ use super::{
     notifications::{To, notify},
 };
 use crate::{
-    auth::{opaque, password},
+    auth::opaque,
     http::{Answer, Call, Result, Route, Who},
     modules::PARTS,
     resource::{Change, Field, ListSpec, Operations, Resource, Shape, Spec, create, select, value},
@@ -183,7 +183,7 @@ async fn create(call: Call) -> Result<Answer> {
         .and_then(|password| password.as_str().map(str::to_owned));
     let secret = chosen.map_or_else(opaque::generate, Ok)?;
     call.tx().pause().await?;
-    let hash = password::hash(secret, &call.app().hashing).await?;
+    let hash = call.app().hashing.hash(secret).await?;
     values.insert("passwordHash".to_owned(), json!(hash));
     let row = create::insert::<Entity>(&call, values).await?;
     let link = reset::link(&call, row.id)?;

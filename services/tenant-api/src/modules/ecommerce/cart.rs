@@ -325,7 +325,8 @@ async fn add(call: Call) -> Result<Answer> {
     let holder = Holder::of(&call);
     let (user, hash) = holder.key();
     let sql = "SELECT p.name, p.stock, c.id, c.coupon_code, (SELECT count(*) FROM ecommerce_carts) AS carts, \
-               (SELECT count(*) FROM ecommerce_cart_items) AS items FROM ecommerce_products p \
+               (SELECT count(*) FROM ecommerce_cart_items) AS items, \
+               EXISTS (SELECT FROM ecommerce_cart_items i WHERE i.cart_id = c.id AND i.product_id = p.id) AS held FROM ecommerce_products p \
                LEFT JOIN ecommerce_carts c ON c.user_id = $2 OR c.token_hash = $3 WHERE p.id = $1 AND p.status = 'active'";
     let found = rows(&call, sql, vec![product_id.into(), user.into(), hash.into()]).await?;
     let row = found
@@ -333,7 +334,9 @@ async fn add(call: Call) -> Result<Answer> {
         .ok_or_else(|| Fault::field("productId", "names no product that is for sale"))?;
     let (name, stock): (String, i32) = (row.try_get("", "name")?, row.try_get("", "stock")?);
     let count = |column| row.try_get::<i64>("", column).map(|n| u64::try_from(n).unwrap_or(0));
-    room(&call, "ecommerce_cart_items", count("items")?)?;
+    if quantity > stock {
+        return Err(out_of_stock("quantity", &name, stock).into());
+    }
     let (cart, token) = match row.try_get::<Option<Uuid>>("", "id")? {
         Some(id) => (
             Cart {
@@ -366,6 +369,9 @@ async fn add(call: Call) -> Result<Answer> {
         .ok_or_else(too_many)?;
     if now > stock {
         return Err(out_of_stock("quantity", &name, stock).into());
+    }
+    if !row.try_get::<bool>("", "held")? {
+        room(&call, "ecommerce_cart_items", count("items")?)?;
     }
     let answer = show(&call, Some(&cart), token).await?;
     Ok(answer.location("/api/v1/ecommerce/cart".to_owned()))

@@ -156,10 +156,11 @@ async fn address(call: &Call, wanted: &Wanted, user: Uuid) -> Result<Value> {
 }
 
 async fn lines(call: &Call, cart: Uuid) -> Result<Vec<Line>> {
-    // Locked in the order of ids: two carts with the same products cannot wait for each other.
+    // Locked in the order of ids: two carts with the same products cannot wait for each other. The lines too, so that
+    // what is added meanwhile stays in the cart.
     let sql = "SELECT i.product_id, i.quantity, p.name, p.slug, p.sku, p.price, p.stock, p.low_stock_at, p.status, p.seller_id, \
                i.created_at AS added, i.id AS item \
-               FROM ecommerce_cart_items i JOIN ecommerce_products p ON p.id = i.product_id WHERE i.cart_id = $1 ORDER BY p.id FOR UPDATE OF p";
+               FROM ecommerce_cart_items i JOIN ecommerce_products p ON p.id = i.product_id WHERE i.cart_id = $1 ORDER BY p.id FOR UPDATE OF p, i";
     let found = rows(call, sql, vec![cart.into()]).await?;
     let mut lines = found
         .iter()

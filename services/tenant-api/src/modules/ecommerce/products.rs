@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use fault::{Code, Fault, Kind, codes};
 use sea_orm::{
     ActiveModelBehavior, ColumnTrait, Condition, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait,
-    EnumIter, PrimaryKeyTrait, QueryFilter,
+    EnumIter, PrimaryKeyTrait, QueryFilter, QuerySelect,
     prelude::{DateTimeUtc, Decimal, Uuid},
-    sea_query::{Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait, LockType},
 };
 use serde_json::{Map, Value, json};
 
@@ -312,17 +312,19 @@ pub fn out_of_stock(field: impl Into<String>, name: &str, available: i32) -> Fau
     Fault::new(OUT_OF_STOCK, format!("Only {available} of {name} are in stock.")).detail(field, available.to_string())
 }
 
-/// The product of the path, when the caller may see it.
+/// The product of the path, when the caller may see it; locked where something of it is written.
 pub(super) async fn parent(call: &Call) -> Result<Model> {
     if let Some(product) = call.recall() {
         return Ok(product);
     }
     let id = call.id("productId")?;
-    let product = Entity::find()
+    let mut product = Entity::find()
         .filter(Column::Id.eq(id))
-        .filter(Entity::visible(call).await?)
-        .one(call.tx())
-        .await?;
+        .filter(Entity::visible(call).await?);
+    if call.route().is_write() {
+        product = product.lock(LockType::NoKeyUpdate);
+    }
+    let product = product.one(call.tx()).await?;
     let product = product.ok_or_else(Fault::not_found)?;
     call.remember(product.clone());
     Ok(product)

@@ -96,12 +96,7 @@ impl Resource for Entity {
             return Ok(Condition::all());
         }
         let own = call.caller().map(|caller| Column::UserId.eq(caller.id));
-        let mut seen = Condition::any().add(Column::Status.eq("published")).add_option(own);
-        // A seller answers reviews of own products, published or not.
-        if call.route().operation == "reply" {
-            seen = seen.add(Column::Status.ne("rejected"));
-        }
-        Ok(seen)
+        Ok(Condition::any().add(Column::Status.eq("published")).add_option(own))
     }
 
     async fn holds(call: &Call, role: &'static str, row: Option<&Model>) -> Result<bool> {
@@ -121,7 +116,7 @@ impl Resource for Entity {
         // Locked, so that two reviews at once both count in the product's rating.
         let sql = "SELECT p.status, EXISTS (SELECT 1 FROM ecommerce_reviews r WHERE r.product_id = p.id AND r.user_id = $2) AS reviewed, \
                    EXISTS (SELECT 1 FROM ecommerce_order_items l JOIN ecommerce_orders s ON s.id = l.shop_order_id JOIN orders o ON o.id = s.order_id \
-                     WHERE l.product_id = p.id AND s.user_id = $2 AND o.paid_at IS NOT NULL) AS bought \
+                     WHERE l.product_id = p.id AND s.user_id = $2 AND o.status IN ('paid', 'partially_refunded')) AS bought \
                    FROM ecommerce_products p WHERE p.id = $1 FOR UPDATE OF p";
         let user = call.user()?.id;
         let found = rows(call, sql, vec![product.into(), user.into()]).await?;

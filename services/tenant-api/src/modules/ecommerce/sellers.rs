@@ -226,11 +226,16 @@ pub async fn of_caller(call: &Call) -> Result<Option<Uuid>> {
 }
 
 /// A seller as other rows embed it, from columns that begin with `seller_`, with its logo's content key in
-/// `seller_key`; `None` where they are null.
+/// `seller_key`; `None` where they are null, and
+/// for callers who may not see the seller.
 pub(super) async fn card(call: &Call, row: &QueryResult) -> Result<Option<Value>> {
     let Some(model) = Model::from_query_result_optional(row, "seller_")? else {
         return Ok(None);
     };
+    let is_own = call.caller().is_some_and(|caller| model.user_id == Some(caller.id));
+    if !(model.status == "approved" || is_own || call.is_staff()) {
+        return Ok(None);
+    }
     let mut json = present::fields::<Entity>(call, &model).await?;
     let logo: Option<String> = row.try_get("", "seller_key")?;
     json.insert("logoUrl".to_owned(), json!(logo.map(|key| address::of(call, &key))));

@@ -96,6 +96,10 @@ impl Builder {
         let manual = self.manual.then(|| ManualClock::at(clock.now()));
         let clock = manual.clone().map_or(clock, Clock::Manual);
         let mut settings = self.settings;
+        // As many as race.
+        settings
+            .entry("SESSION_REQUESTS_AT_ONCE")
+            .or_insert_with(|| "16".to_owned());
         settings.insert("DATABASE_URL", database.url_as("tenant")?);
         settings.insert("ORCHESTRATOR_URL", format!("http://{orchestrator}"));
         for name in ["INTERNAL_API_SECRET", "JWT_SECRET"] {

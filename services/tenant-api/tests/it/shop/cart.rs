@@ -250,3 +250,30 @@ async fn a_cart_of_another_session_is_unknown_here() -> Result<()> {
         .error(422, "VALIDATION_ERROR");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_of_what_is_in_a_cart_needs_no_further_row() -> Result<()> {
+    let app = App::builder()
+        .set("MAX_ROWS_PER_TABLE", "60")
+        .start(&["ecommerce"])
+        .await?;
+    let user = app.user().await?;
+    let add = async |sku: &str, quantity: i32| {
+        let line = json!({"productId": product(&app, sku).await?, "quantity": quantity});
+        anyhow::Ok(user.post(&format!("{CART}/items"), &line).await?)
+    };
+    add("LAMP-001", 1).await?.data(201);
+    app.sql(
+        "INSERT INTO ecommerce_carts (id, token_hash) SELECT gen_random_uuid(), n::text FROM generate_series(1, 40) n; \
+         INSERT INTO ecommerce_cart_items (id, cart_id, product_id, quantity) \
+         SELECT gen_random_uuid(), c.id, p.id, 1 FROM ecommerce_carts c, ecommerce_products p \
+         WHERE p.sku IN ('CARD-009', 'VASE-006') AND c.token_hash IS NOT NULL LIMIT 60 - (SELECT count(*) FROM ecommerce_cart_items)",
+    )
+    .await?;
+    assert_eq!(app.value("SELECT count(*) FROM ecommerce_cart_items").await?, "60");
+    add("LAMP-001", 1).await?.data(201);
+    add("MUG-002", 4).await?.error(409, "OUT_OF_STOCK");
+    add("MUG-002", 1).await?.error(409, "ROW_LIMIT_REACHED");
+    assert_eq!(app.value("SELECT count(*) FROM ecommerce_cart_items").await?, "60");
+    Ok(())
+}

@@ -337,3 +337,40 @@ async fn a_list_costs_few_statements_whatever_its_length() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_pictures_sent_at_once_none_is_the_ninth_and_each_has_its_place() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let staff = app.staff().await?;
+    let path = format!("{PRODUCTS}/{}/images", product(&app, "LAMP-001").await?);
+    let uploads = "SELECT id FROM uploads WHERE id NOT IN (SELECT upload_id FROM ecommerce_product_images \
+                   WHERE product_id = (SELECT id FROM ecommerce_products WHERE sku = 'LAMP-001')) LIMIT 10";
+    let add = |upload: &Vec<Option<String>>| {
+        let (staff, path, body) = (staff.clone(), path.clone(), json!({"uploadId": upload[0]}));
+        async move { staff.post(&path, &body).await }
+    };
+    let replies = app.race(app.sql(uploads).await?.iter().map(add)).await?;
+    let made = replies.iter().filter(|reply| reply.status() == 201).count();
+    assert_eq!((made, replies.len()), (7, 10), "the seed has one");
+    let (images, _) = app.visitor().get(&path).await?.list();
+    let positions: Vec<i64> = images.iter().filter_map(|row| row["position"].as_i64()).collect();
+    assert_eq!(positions, [0, 1, 2, 3, 4, 5, 6, 7]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_does_not_give_its_pending_seller_away() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let staff = app.staff().await?;
+    let card = format!("{PRODUCTS}/{}", product(&app, "CARD-009").await?);
+    let pending = app
+        .value("SELECT id FROM ecommerce_sellers WHERE status = 'pending'")
+        .await?;
+    let changed = staff.patch(&card, &json!({"sellerId": pending})).await?.data(200);
+    assert_eq!(changed["seller"]["status"], "pending");
+    let shown = app.visitor().get(&card).await?.data(200);
+    assert_eq!(shown["seller"], Value::Null);
+    let (listed, _) = app.visitor().get(&format!("{PRODUCTS}?q=CARD-009")).await?.list();
+    assert_eq!(listed[0]["seller"], Value::Null);
+    Ok(())
+}

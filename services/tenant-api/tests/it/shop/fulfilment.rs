@@ -212,3 +212,27 @@ async fn a_return_refunds_and_restocks_when_asked() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_of_what_was_never_paid_promises_no_money() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let staff = app.staff().await?;
+    let order = order(
+        &app,
+        json!({"address": address(), "payment": {"method": "on_delivery"}}),
+    )
+    .await?;
+    staff
+        .post(&path(&order, "ship"), &json!({"carrier": "C", "trackingNumber": "T"}))
+        .await?
+        .data(200);
+    staff
+        .post(&path(&order, "return"), &json!({"reason": "Refused at the door"}))
+        .await?
+        .data(200);
+    let mails = "SELECT count(*) FROM emails WHERE template = 'core.order-refunded' AND to_email LIKE 'aiko%'";
+    assert_eq!(app.value(mails).await?, "0");
+    let told = "SELECT count(*) FROM notifications WHERE kind = 'ecommerce.order-status' AND title LIKE '%returned%'";
+    assert_eq!(app.value(told).await?, "1");
+    Ok(())
+}

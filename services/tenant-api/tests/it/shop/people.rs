@@ -260,3 +260,40 @@ async fn customers_are_for_staff_and_for_themselves() -> Result<()> {
     assert_eq!(segments, 3);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_answers_reviews_that_are_seen_and_no_others() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let noah = app.other_user().await?;
+    let pending = app
+        .value("SELECT id FROM ecommerce_reviews WHERE status = 'pending'")
+        .await?;
+    let reply = json!({"reply": "Thank you"});
+    noah.post(&format!("{REVIEWS}/{pending}/reply"), &reply)
+        .await?
+        .error(404, "NOT_FOUND");
+    app.staff()
+        .await?
+        .post(&format!("{REVIEWS}/{pending}/reply"), &reply)
+        .await?
+        .data(200);
+    for (rating, status) in [("0", 422), ("-1", 422), ("6", 422), ("5", 200)] {
+        let found = app.visitor().get(&format!("{REVIEWS}?rating={rating}")).await?;
+        assert_eq!(found.status(), status, "{rating}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_back_whole_verifies_no_review() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let lena = app.sign_in("lena.brandt@preview.local").await?;
+    let vase = product(&app, "VASE-006").await?;
+    app.sql("DELETE FROM ecommerce_reviews").await?;
+    let body = json!({"productId": vase, "rating": 3});
+    assert_eq!(lena.post(REVIEWS, &body).await?.data(201)["isVerified"], false);
+    app.sql("DELETE FROM ecommerce_reviews; UPDATE orders SET status = 'partially_refunded' WHERE status = 'refunded'")
+        .await?;
+    assert_eq!(lena.post(REVIEWS, &body).await?.data(201)["isVerified"], true);
+    Ok(())
+}

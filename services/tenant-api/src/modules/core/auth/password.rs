@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    auth::password,
     http::{Answer, Call, Result, answer::Subject},
     sandbox::mail::{self, Mail},
 };
@@ -18,7 +17,7 @@ struct Body {
     new_password: String,
 }
 
-/// `POST /auth/password`. The calling sign-in stays; all others of the user end.
+/// `POST /auth/password`. The calling sign-in stays; all others of the user end, and links for a lost password.
 ///
 /// # Errors
 /// 422 on `currentPassword` when it is wrong.
@@ -33,11 +32,11 @@ pub async fn change(call: Call) -> Result<Answer> {
         .await?;
     let old: Option<String> = row.map(|row| row.try_get("", "password_hash")).transpose()?;
     call.tx().pause().await?;
-    let slots = &call.app().hashing;
-    if !password::verify(current_password, old.clone(), slots).await? {
+    let hashing = &call.app().hashing;
+    if !hashing.verify(current_password, old.clone()).await? {
         return Err(wrong().into());
     }
-    let new = password::hash(new_password, slots).await?;
+    let new = hashing.hash(new_password).await?;
     // Not when somebody changed it in the meantime.
     let sql = "WITH changed AS (\
                  UPDATE users SET password_hash = $3, version = version + 1, updated_at = $4 \
@@ -45,6 +44,8 @@ pub async fn change(call: Call) -> Result<Answer> {
                ), ended AS (\
                  UPDATE auth_sessions SET revoked_at = $4, updated_at = $4 \
                  WHERE user_id IN (SELECT id FROM changed) AND id <> $5 AND revoked_at IS NULL\
+               ), unlinked AS (\
+                 DELETE FROM password_reset_tokens WHERE user_id IN (SELECT id FROM changed) AND used_at IS NULL\
                ) SELECT id FROM changed";
     let values = [
         caller.id.into(),

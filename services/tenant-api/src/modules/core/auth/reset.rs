@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::password::{subject, tell};
 use crate::{
-    auth::{opaque, password},
-    http::{Answer, Call, Result},
+    auth::{Role, opaque},
+    http::{Answer, Call, Result, answer::Actor},
     sandbox::mail::{self, Mail},
 };
 
@@ -90,7 +90,7 @@ pub async fn reset(call: Call) -> Result<Answer> {
         return Err(invalid().into());
     }
     call.tx().pause().await?;
-    let hash = password::hash(new_password, &call.app().hashing).await?;
+    let hash = call.app().hashing.hash(new_password).await?;
     // The token is used up first: of two requests with it one gets on.
     let sql = "WITH used AS (\
                  UPDATE password_reset_tokens SET used_at = $2, updated_at = $2 \
@@ -99,7 +99,7 @@ pub async fn reset(call: Call) -> Result<Answer> {
                  UPDATE auth_sessions SET revoked_at = $2, updated_at = $2 \
                  WHERE user_id IN (SELECT user_id FROM used) AND revoked_at IS NULL\
                ) UPDATE users SET password_hash = $3, failed_logins = 0, locked_until = NULL, version = version + 1, \
-                 updated_at = $2 WHERE id IN (SELECT user_id FROM used) RETURNING id, email, name";
+                 updated_at = $2 WHERE id IN (SELECT user_id FROM used) RETURNING id, email, name, role";
     let values = [token.into(), call.now().into(), hash.into()];
     let row = call.row(sql, values).await?.ok_or_else(invalid)?;
     let (user, email, name): (Uuid, String, String) = (
@@ -109,7 +109,8 @@ pub async fn reset(call: Call) -> Result<Answer> {
     );
     tell(&call, &email, &name).await?;
     let mut subject = subject(user);
-    subject.actor = Some((user, name));
+    let role = Role::parse(&row.try_get::<String>("", "role")?);
+    subject.actor = Some(Actor { id: user, name, role });
     Ok(Answer::data(json!({ "changed": true })).about(subject))
 }
 

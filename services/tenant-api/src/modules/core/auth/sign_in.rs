@@ -19,9 +19,12 @@ use crate::{
     auth::{
         Role,
         caller::{REFRESH_COOKIE, cookie},
-        cookies, opaque, password,
+        cookies, opaque,
     },
-    http::{Answer, Call, Result, answer::Subject},
+    http::{
+        Answer, Call, Result,
+        answer::{Actor, Subject},
+    },
     resource::{Field, Shape},
     sandbox::mail::{self, Mail, clip},
     settings::Settings,
@@ -117,7 +120,7 @@ pub async fn register(call: Call) -> Result<Answer> {
         return Err(Fault::new(codes::REGISTRATION_CLOSED, message).into());
     }
     call.tx().pause().await?;
-    let hash = password::hash(password, &call.app().hashing).await?;
+    let hash = call.app().hashing.hash(password).await?;
     let sql = format!(
         "INSERT INTO users AS u (id, email, password_hash, name, last_login_at) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (email) DO NOTHING RETURNING {}",
@@ -164,7 +167,7 @@ pub async fn login(call: Call) -> Result<Answer> {
     }
     call.tx().pause().await?;
     let hash = known.as_ref().map(|known| known.hash.clone());
-    let is_right = password::verify(password, hash, &call.app().hashing).await?;
+    let is_right = call.app().hashing.verify(password, hash).await?;
     let known = match known {
         Some(known) if is_right => known,
         known => return count_wrong(&call, &email, known.is_some()).await,
@@ -282,15 +285,28 @@ pub async fn logout(call: Call) -> Result<Answer> {
     let cookie = || cookie(call.headers(), REFRESH_COOKIE).map(str::to_owned);
     let token = refresh_token.or_else(|| if call.caller().is_none() { cookie() } else { None });
     let sql = "WITH named AS (SELECT family_id FROM auth_sessions WHERE refresh_hash = $1) \
-               UPDATE auth_sessions SET revoked_at = $3, updated_at = $3 WHERE revoked_at IS NULL AND \
-               (family_id IN (SELECT family_id FROM named) OR id = $2 AND NOT EXISTS (SELECT 1 FROM named))";
+               UPDATE auth_sessions s SET revoked_at = $3, updated_at = $3 FROM users u \
+               WHERE u.id = s.user_id AND s.revoked_at IS NULL AND \
+               (s.family_id IN (SELECT family_id FROM named) OR s.id = $2 AND NOT EXISTS (SELECT 1 FROM named)) \
+               RETURNING u.id, u.name, u.role";
     let values = [
         token.map(|token| opaque::hash(&token)).into(),
         call.caller().map(|caller| caller.sign_in).into(),
         call.now().into(),
     ];
-    let ended = call.run(sql, values).await?;
-    let answer = Answer::data(json!({ "signedOut": ended > 0 }));
+    let ended = call.row(sql, values).await?;
+    let mut answer = Answer::data(json!({ "signedOut": ended.is_some() }));
+    if let Some(row) = ended {
+        let actor = Actor {
+            id: row.try_get("", "id")?,
+            name: row.try_get("", "name")?,
+            role: Role::parse(&row.try_get::<String>("", "role")?),
+        };
+        answer = answer.about(Subject {
+            actor: Some(actor),
+            ..Subject::default()
+        });
+    }
     Ok(cookies::clear(answer, &call))
 }
 
@@ -332,18 +348,12 @@ fn signed_in(call: &Call, account: &Value, user: Uuid, sign_in: Uuid, refresh: &
             .unwrap_or_default()
             .to_owned()
     };
+    let role = Role::parse(&text("role"));
     let (access, end) = call
         .app()
         .tokens
-        .issue(
-            call.tenant().session,
-            user,
-            Role::parse(&text("role")),
-            sign_in,
-            call.now(),
-        )
+        .issue(call.tenant().session, user, role, sign_in, call.now())
         .map_err(Fault::internal)?;
-    let name = text("name");
     let data = json!({
         "user": account,
         "accessToken": access,
@@ -352,7 +362,11 @@ fn signed_in(call: &Call, account: &Value, user: Uuid, sign_in: Uuid, refresh: &
     });
     let subject = Subject {
         id: Some(user),
-        actor: Some((user, name)),
+        actor: Some(Actor {
+            id: user,
+            name: text("name"),
+            role,
+        }),
         ..Subject::default()
     };
     let answer = cookies::set(Answer::data(data), call, &access, end - call.now(), refresh);
