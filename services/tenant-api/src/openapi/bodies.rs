@@ -134,7 +134,9 @@ fn note(field: &Field) -> String {
         (Kind::Money | Kind::Decimal(_), Some(min), None) => format!("At least {min}."),
         _ => String::new(),
     };
-    let refers = field.refers_to.map(|table| format!("Id of a row of {table}."));
+    let refers = field
+        .refers_to
+        .map(|table| format!("Id of one of the {}.", table.rsplit('_').next().unwrap_or(table)));
     let writer = match field.write {
         Write::Staff => "Set by staff and admins only.",
         Write::Admin => "Set by admins only.",
