@@ -155,11 +155,12 @@ impl Reader {
             .raw(name, Some(default.to_owned()), help, false)
             .unwrap_or_default();
         match url::Url::parse(text.trim()) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && is_base(&url) => {
                 text.trim().trim_end_matches('/').to_owned()
             }
             _ => {
-                self.wrong(name, &text, "must be an address such as http://localhost:3004");
+                let must = "must be an address such as http://localhost:3004, without ? and #";
+                self.wrong(name, &text, must);
                 String::new()
             }
         }
@@ -271,6 +272,11 @@ impl Reader {
     }
 }
 
+/// Whether something can be put behind it.
+fn is_base(url: &url::Url) -> bool {
+    url.query().is_none() && url.fragment().is_none()
+}
+
 /// What stands in for a value that was wrong while the other mistakes are collected.
 pub trait Fallback {
     /// Any value; it is never used, since the mistake stops the process.
@@ -376,6 +382,41 @@ mod tests {
              DATABASE_URL: is no database address, must be like postgresql://user:password@host:5432/database\n\
              JWT_SECRET: has 9 bytes, must have at least 32"
         );
+    }
+
+    #[test]
+    fn secrets_are_judged_as_in_production_where_nobody_knows_where_it_runs() {
+        let values = [
+            ("APP_ENV", "prod"),
+            ("DATABASE_URL", "postgresql://h/db"),
+            ("JWT_SECRET", "too-short"),
+        ];
+        let Err(mistakes) = read(Reader::over(values), describe) else {
+            panic!("must be refused")
+        };
+        assert_eq!(
+            mistakes.to_string(),
+            "APP_ENV: is \"prod\", must be development, production or test\n\
+             JWT_SECRET: has 9 bytes, must have at least 32"
+        );
+    }
+
+    #[test]
+    fn behind_a_base_address_something_can_be_put() {
+        let read_url = |url: &str| {
+            let describe = |reader: &mut Reader| reader.url("A_URL", "http://localhost:3004", "another service");
+            read(Reader::over([("A_URL", url)]), describe).ok()
+        };
+        assert_eq!(read_url("https://app.test/a/"), Some("https://app.test/a".to_owned()));
+        for url in [
+            "http://app.test/?a=b",
+            "http://app.test/#a",
+            "http://app.test?",
+            "ftp://app.test",
+            "app.test",
+        ] {
+            assert_eq!(read_url(url), None, "{url}");
+        }
     }
 
     #[test]

@@ -4,16 +4,24 @@ use std::{net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
 
+use super::Fallback;
+
 /// Where a process runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppEnv {
     /// On somebody's own machine; secrets may be left out.
-    #[default]
     Development,
     /// For visitors.
     Production,
     /// Under test.
     Test,
+}
+
+impl Fallback for AppEnv {
+    /// The strictest.
+    fn fallback() -> Self {
+        Self::Production
+    }
 }
 
 impl FromStr for AppEnv {
