@@ -138,6 +138,18 @@ fn ends(stack: &Stack, id: &str) -> Result<()> {
     assert_eq!(ended["sessions"][0]["endedNow"], true);
     let again = text(stack, &format!("sessions end {id} --yes"))?;
     assert_eq!(again, format!("Session {id} was over already.\n"));
+    let nobody = "01890000-0000-7000-8000-000000000000";
+    let partly = run(stack, &format!("sessions end {nobody} {id} --yes"))?;
+    let (did, told) = (String::from_utf8(partly.stdout)?, String::from_utf8(partly.stderr)?);
+    assert_eq!(
+        (partly.status.code(), did),
+        (Some(3), again),
+        "the others are not left out"
+    );
+    assert!(
+        told.contains(&format!("Session {nobody} was not ended")) && told.contains("1 of 2 sessions were not ended"),
+        "{told}"
+    );
     let shown = json(stack, &format!("sessions show {id}"))?;
     assert_eq!(shown["status"], "DROPPED");
     assert_eq!(shown["history"][4]["reason"], "ended by an operator: abuse");

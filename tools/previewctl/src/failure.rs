@@ -75,15 +75,15 @@ impl Failure {
                 Kind::Failed,
                 format!("{address} does not know this call: it is another service, or another version"),
             ),
+            // Over TLS a server hangs up before it could say that it wants another certificate.
+            Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled
+                if address.starts_with("https://") && is_hang_up(&cause) =>
+            {
+                let message = format!("{address} hung up ({cause}); does it accept your --cert-file?");
+                Self::new(Kind::Refused, message)
+            }
             Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled => {
-                // Over TLS a server may hang up before it could say that it wants another certificate.
-                let may_want_another = address.starts_with("https://") && !cause.contains("refused");
-                let hint = if may_want_another {
-                    "; does it accept your --cert-file?"
-                } else {
-                    ""
-                };
-                Self::new(Kind::Unavailable, format!("{address} cannot be reached: {cause}{hint}"))
+                Self::new(Kind::Unavailable, format!("{address} cannot be reached: {cause}"))
             }
             code => Self::new(Kind::Failed, format!("{address} answered {code:?}: {cause}")),
         }
@@ -91,6 +91,11 @@ impl Failure {
 
     fn silent(address: &str) -> Self {
         Self::new(Kind::Unavailable, format!("{address} gave no answer in time"))
+    }
+
+    /// The same in other words.
+    pub fn in_short(self, message: String) -> Self {
+        Self { message, ..self }
     }
 
     /// Whether trying again later makes sense.
@@ -121,6 +126,14 @@ impl From<io::Error> for Failure {
             _ => Self::new(Kind::Failed, format!("the output cannot be written: {error}")),
         }
     }
+}
+
+/// Whether the other side ended a connection that had been made.
+fn is_hang_up(cause: &str) -> bool {
+    let cause = cause.to_lowercase();
+    ["connection closed", "broken pipe", "connection reset"]
+        .iter()
+        .any(|end| cause.contains(end))
 }
 
 /// The innermost cause.
@@ -162,6 +175,10 @@ mod tests {
                 "{failure}"
             );
             assert!(!failure.message.contains("secret"));
+        }
+        for (address, kind) in [("https://h", Kind::Refused), ("http://h", Kind::Unavailable)] {
+            let closed = Failure::of(&Status::unknown("connection closed"), address);
+            assert_eq!(closed.kind, kind, "{closed}");
         }
         let silent = Failure::of(&Status::cancelled("Timeout expired"), "http://h");
         assert_eq!(

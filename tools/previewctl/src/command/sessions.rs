@@ -229,7 +229,7 @@ async fn end(mut clients: Clients, output: Output, ids: &[SessionId], reason: &s
         _ => format!("End {} sessions and throw their data away?", ids.len()),
     };
     confirm(&question, yes)?;
-    let (mut ended, mut failure) = (Vec::new(), None);
+    let (mut ended, mut failures) = (Vec::new(), Vec::new());
     for id in ids {
         let request = clients.ask(DropSessionRequest {
             session_id: id.to_string(),
@@ -238,8 +238,13 @@ async fn end(mut clients: Clients, output: Output, ids: &[SessionId], reason: &s
         match clients.operators.drop_session(request).await {
             Ok(answer) => ended.push((id, answer.into_inner().ended_now)),
             Err(status) => {
-                failure = Some(clients.failure(&status));
-                break;
+                let why = clients.failure(&status);
+                let passing = why.is_passing();
+                failures.push((id, why));
+                // The next one would wait in vain too.
+                if passing {
+                    break;
+                }
             }
         }
     }
@@ -258,7 +263,17 @@ async fn end(mut clients: Clients, output: Output, ids: &[SessionId], reason: &s
             json!({ "sessions": all.collect::<Vec<_>>() })
         },
     )?;
-    failure.map_or(Ok(()), Err)
+    let left = ids.len() - ended.len();
+    if ids.len() > 1 {
+        for (id, why) in &failures {
+            eprintln!("Session {id} was not ended: {why}");
+        }
+    }
+    match failures.into_iter().next() {
+        None => Ok(()),
+        Some((_, why)) if ids.len() == 1 => Err(why),
+        Some((_, why)) => Err(why.in_short(format!("{left} of {} sessions were not ended", ids.len()))),
+    }
 }
 
 async fn extend(mut clients: Clients, output: Output, id: SessionId) -> Result<(), Failure> {

@@ -45,10 +45,10 @@ impl Options {
                 // A replica that stops ends its streams; another one goes on.
                 None => Failure::new(Kind::Unavailable, "the control plane ended the stream"),
             };
+            // Who has been heard once is trusted, however the stream ended.
             if heard {
                 gives_up = Moment::now() + clients.timeout();
-            }
-            if !failure.is_passing() || Moment::now() > gives_up {
+            } else if !failure.is_passing() || Moment::now() > gives_up {
                 return Err(failure);
             }
             sleep(PAUSE).await;
