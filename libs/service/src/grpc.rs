@@ -21,7 +21,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::config::Secret;
 
-pub use server::{MOST_MESSAGE_BYTES, server, span};
+pub use server::{MOST_MESSAGE_BYTES, reasons, server, span};
 pub use tls::{CallerTls, ServerTls, authorities, private_key};
 
 /// The metadata that carries the secret between our processes.

@@ -15,7 +15,7 @@ use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 pub use cached::Cached;
-pub use serve::serve;
+pub use serve::{MOST_CONNECTIONS, serve};
 
 /// The header with the id of a request, sent back with every answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

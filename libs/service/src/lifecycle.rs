@@ -2,6 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
+use fault::Fault;
+use futures::stream::{self, Stream, StreamExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -43,6 +45,30 @@ impl Lifecycle {
     /// Resolves when the process should stop.
     pub async fn stopping(self) {
         self.stop.cancelled().await;
+    }
+
+    /// The stream as long as the process does not stop. Its last item then says so: an end without a word would mean
+    /// that there is nothing more to tell.
+    pub fn follow<T, E>(
+        &self,
+        items: impl Stream<Item = Result<T, E>> + Send + 'static,
+    ) -> impl Stream<Item = Result<T, E>> + Send + 'static
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+    {
+        let this = self.clone();
+        stream::unfold(Some((this, Box::pin(items))), async |state| {
+            let (this, mut items) = state?;
+            let item = tokio::select! {
+                () = this.clone().stopping() => None,
+                item = items.next() => Some(item?),
+            };
+            match item {
+                Some(item) => Some((item, Some((this, items)))),
+                None => Some((Err(Fault::unavailable(1, "this replica is stopping").into()), None)),
+            }
+        })
     }
 
     /// Whether the process should stop.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tonic::{metadata::MetadataMap, transport::Server};
+use fault::{Fault, codes};
+use http::Response;
+use tonic::{Code, Status, body::Body, metadata::MetadataMap, transport::Server};
+use tower::util::MapResponseLayer;
 
 use super::adopt;
 
@@ -18,6 +21,30 @@ pub fn server() -> Server {
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .http2_max_header_list_size(16 * 1024)
         .max_concurrent_streams(1_024)
+}
+
+/// Gives what tonic itself refuses (no such call, a message that is too large or cannot be read) a code of ours. For
+/// `Server::layer`.
+#[must_use]
+pub fn reasons() -> MapResponseLayer<fn(Response<Body>) -> Response<Body>> {
+    MapResponseLayer::new(|response| match Status::from_header_map(response.headers()) {
+        // What we refuse has one already.
+        Some(status) if status.details().is_empty() => match reason(&status) {
+            Some(fault) => Status::from(fault).into_http(),
+            None => response,
+        },
+        _ => response,
+    })
+}
+
+fn reason(status: &Status) -> Option<Fault> {
+    let (code, message) = match status.code() {
+        Code::Unimplemented => (codes::METHOD_NOT_ALLOWED, "There is no such call."),
+        Code::OutOfRange => (codes::PAYLOAD_TOO_LARGE, "The message is too large."),
+        Code::Internal => (codes::BAD_REQUEST, "The message cannot be read."),
+        _ => return None,
+    };
+    Some(Fault::new(code, message))
 }
 
 /// The span of a call: `rpc.<service>.<method>`, child of the caller's trace.

@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use crate::lifecycle::Lifecycle;
 
 /// Most connections at a time; the next one waits to be accepted.
-const MOST_CONNECTIONS: usize = 4_096;
+pub const MOST_CONNECTIONS: usize = 4_096;
 /// Bytes of a request line with its headers that are surely taken; a few times as many are surely not.
 const MOST_HEAD_BYTES: usize = 32 * 1024;
 /// Most headers of a request.

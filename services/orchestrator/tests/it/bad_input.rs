@@ -8,12 +8,12 @@ use chrono::TimeDelta;
 use fault::Fault;
 use proto::v1::{
     Activity, CreateSessionRequest, DropSessionRequest, GetSessionRequest, ReportActivityRequest, ResolveTenantRequest,
-    SessionRef, StatsRequest, resolve_tenant_request, session_ref::By,
+    SessionRef, SetPoolTargetRequest, StatsRequest, resolve_tenant_request, session_ref::By,
 };
 use serde_json::json;
 use tonic::{Code, Request};
 
-use crate::harness::{World, shop, stranger, until};
+use crate::harness::{Replica, World, shop, stranger, until};
 
 /// Each route with a token.
 const ROUTES: [(&str, &str); 7] = [
@@ -136,7 +136,12 @@ async fn messages_over_the_limit_are_refused_by_every_service() -> Result<()> {
     };
     let operators = replica.operators()?.drop_session(drop).await.expect_err("300 kB");
     for refused in [studio, directory, operators] {
-        assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
+        let reason = Fault::reason(&refused).0;
+        assert_eq!(
+            (refused.code(), reason.as_deref()),
+            (Code::InvalidArgument, Some("PAYLOAD_TOO_LARGE")),
+            "{refused:?}"
+        );
     }
     let many = ReportActivityRequest {
         activities: vec![Activity::default(); 1_001],
@@ -144,6 +149,40 @@ async fn messages_over_the_limit_are_refused_by_every_service() -> Result<()> {
     let refused = replica.directory()?.report_activity(many).await.expect_err("too many");
     assert_eq!(refused.code(), Code::InvalidArgument);
     replica.operators()?.stats(StatsRequest {}).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_grpc_itself_refuses_has_a_reason_too() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let mut calls = tonic::client::Grpc::new(Replica::channel(replica.parts.grpc)?);
+    for (path, code, reason) in [
+        // A number where a message is due.
+        (
+            "/livepreview.v1.SessionService/GetSession",
+            Code::InvalidArgument,
+            "BAD_REQUEST",
+        ),
+        (
+            "/livepreview.v1.SessionService/Nothing",
+            Code::Unimplemented,
+            "METHOD_NOT_ALLOWED",
+        ),
+        (
+            "/livepreview.v1.Nothing/GetSession",
+            Code::Unimplemented,
+            "METHOD_NOT_ALLOWED",
+        ),
+    ] {
+        calls.ready().await?;
+        let message = Request::new(SetPoolTargetRequest { target: 7 });
+        let codec = tonic_prost::ProstCodec::<_, StatsRequest>::default();
+        let answer = calls.unary(message, path.parse()?, codec).await;
+        let refused = answer.expect_err(path);
+        let told = Fault::reason(&refused).0;
+        assert_eq!((refused.code(), told.as_deref()), (code, Some(reason)), "{path}");
+    }
     Ok(())
 }
 

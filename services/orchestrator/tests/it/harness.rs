@@ -225,7 +225,7 @@ impl Replica {
         Ok(reconciler.round().await?)
     }
 
-    fn channel(address: SocketAddr) -> Result<InterceptedService<Channel, Caller>> {
+    pub fn channel(address: SocketAddr) -> Result<InterceptedService<Channel, Caller>> {
         let caller = caller(&Secret::new(SECRET))?;
         Ok(InterceptedService::new(channel(&format!("http://{address}"))?, caller))
     }

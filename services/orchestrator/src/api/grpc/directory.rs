@@ -66,11 +66,8 @@ impl TenantDirectory for Door {
             };
             Some((Ok(next), (notices, sequence)))
         });
-        let stopping = self.sessions.lifecycle().clone().stopping();
-        let all = stream::iter([Ok(message(sequence, None))])
-            .chain(behind)
-            .take_until(stopping);
-        Ok(Response::new(Box::pin(all)))
+        let all = stream::iter([Ok(message(sequence, None))]).chain(behind);
+        Ok(Response::new(Box::pin(self.sessions.lifecycle().follow(all))))
     }
 
     async fn report_activity(

@@ -9,12 +9,13 @@ mod view;
 use std::sync::Arc;
 
 use proto::v1::{
-    operator_service_server::OperatorServiceServer, session_service_server::SessionServiceServer,
-    tenant_directory_server::TenantDirectoryServer,
+    operator_service_server::{self, OperatorServiceServer},
+    session_service_server::{self, SessionServiceServer},
+    tenant_directory_server::{self, TenantDirectoryServer},
 };
 use service::{
     config::Secret,
-    grpc::{MOST_MESSAGE_BYTES, ServerTls, guard, server, span},
+    grpc::{MOST_MESSAGE_BYTES, ServerTls, guard, reasons, server, span},
     lifecycle::Lifecycle,
 };
 use tokio::net::TcpListener;
@@ -61,13 +62,19 @@ pub async fn serve(
     health.set_serving::<TenantDirectoryServer<Door>>().await;
     health.set_serving::<OperatorServiceServer<Door>>().await;
     let reflection = || {
+        // The descriptors also hold what other processes serve.
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(session_service_server::SERVICE_NAME)
+            .with_service_name(tenant_directory_server::SERVICE_NAME)
+            .with_service_name(operator_service_server::SERVICE_NAME)
+            .with_service_name(tonic_health::pb::health_server::SERVICE_NAME)
     };
     let stopping = lifecycle.clone().stopping();
     let server = tls
         .protect(server())?
+        .layer(reasons())
         .trace_fn(span)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)

@@ -47,7 +47,7 @@ pub fn creation(request: Request<CreateSessionRequest>) -> Result<NewSession, Fa
         Some(currency) => wrong.check("currency", fields::currency(currency)),
     };
     let key = match request.idempotency_key.as_deref() {
-        None | Some("") => None,
+        None => None,
         Some(key) => wrong.check(
             "idempotency_key",
             IdempotencyKey::parse(key).map_err(|error| error.to_string()),

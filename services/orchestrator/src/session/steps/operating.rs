@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use domain::{SessionId, SessionStatus};
 use fault::Fault;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::{Instant, sleep, timeout},
@@ -102,7 +102,7 @@ impl Sessions {
                 Err(fault) => Some((Err(fault), None)),
             }
         });
-        Ok(Box::pin(entries.take_until(self.lifecycle().clone().stopping())))
+        Ok(Box::pin(self.lifecycle().follow(entries)))
     }
 }
 

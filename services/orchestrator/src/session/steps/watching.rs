@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::{SessionStatus, TokenHash};
 use fault::Fault;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::timeout,
@@ -89,8 +89,7 @@ impl Sessions {
                 Err(fault) => Some((Err(fault), None)),
             }
         });
-        let stopping = self.lifecycle().clone().stopping();
-        Ok(Box::pin(states.take_until(stopping)))
+        Ok(Box::pin(self.lifecycle().follow(states)))
     }
 }
 
