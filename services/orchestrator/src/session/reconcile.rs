@@ -10,7 +10,7 @@ use proto::v1::SlotState;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Key, state::reason::LOST, steps::Sessions, store::Settled};
+use super::{steps::Sessions, store::Settled};
 use crate::database::Trouble;
 
 /// A schema that no session owns is left alone for so long, since somebody may just be taking it away. With one round
@@ -90,7 +90,7 @@ impl Reconciler {
     /// # Errors
     /// When the database is away. What was done is done.
     pub async fn round(&mut self) -> Result<Option<Round>, Fault> {
-        let counts = self.sessions.store().count().await?;
+        let counts = self.sessions.store().count(self.sessions.now()).await?;
         self.sessions.metrics().counted(&counts);
         let mut client = self.sessions.store().pool().get().await.map_err(Trouble::from)?;
         // The lock lives as long as this transaction, and ends with the connection of a replica that dies.
@@ -112,13 +112,15 @@ impl Reconciler {
             ..Round::default()
         };
         round.resumed = self.sessions.resume_stuck(MOST_RESUMED).await?;
-        self.sessions.store().purge(self.sessions.now()).await?;
-        // Without the provisioner nothing below can be done, and nothing can be told from its silence.
-        if !self.sessions.provisioner().is_reachable().await {
-            return Ok(round);
+        // Without the provisioner none of this can be done, and nothing can be told from its silence.
+        if self.sessions.provisioner().is_reachable().await {
+            round.dropped = self.sessions.drop_due().await?;
+            self.compare(&mut round).await?;
         }
-        round.dropped = self.sessions.drop_due().await?;
-        self.compare(&mut round).await?;
+        // Nobody waits for it, so it holds up nothing.
+        if let Err(error) = self.sessions.store().purge(self.sessions.now()).await {
+            tracing::warn!(cause = %Fault::from(error), "old records stay for now");
+        }
         Ok(round)
     }
 
@@ -144,17 +146,12 @@ impl Reconciler {
         Ok(())
     }
 
-    /// READY sessions without a slot are over: there is no way back from READY but the end.
+    /// READY sessions without a slot are over.
     async fn end_lost(&self, settled: &Records, claimed: &Claims) -> Result<usize, Fault> {
         let mut lost = 0;
         for (id, record) in settled.iter().filter(|(id, _)| !claimed.contains_key(id)) {
-            // Restarted since the records were read: then the slot is new as well.
-            let now = self.sessions.store().find(&Key::Id(*id)).await?;
-            let same = now.is_some_and(|now| now.generation == record.generation && now.restarting_since.is_none());
-            if same && self.sessions.end(&Key::Id(*id), LOST).await? {
-                tracing::error!(session.id = %id, "the schema of a READY session is gone");
-                lost += 1;
-            }
+            // Not of those that were restarted since the records were read: their slot is new as well.
+            lost += usize::from(self.sessions.end_lost(*id, record.generation).await?);
         }
         Ok(lost)
     }

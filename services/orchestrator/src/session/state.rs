@@ -51,12 +51,8 @@ impl Step {
 pub mod reason {
     /// A creation was admitted.
     pub const CREATED: &str = "created";
-    /// The provisioner was asked in the same breath.
+    /// The provisioner is asked: with the creation, or later when it was away or nobody wanted the session yet.
     pub const REQUESTED: &str = "preparation requested";
-    /// A deferred or left-behind session was taken up.
-    pub const RESUMED: &str = "preparation taken up again";
-    /// A deferred session was asked for.
-    pub const ASKED_FOR: &str = "asked for";
     /// The provisioner answered, with a pooled slot.
     pub const WARM: &str = "provisioned from the pool";
     /// The provisioner answered, with a slot made for it.

@@ -36,7 +36,7 @@ pub struct State {
     pub refusal: Option<Status>,
     /// The session whose schema cannot be dropped now.
     pub stuck: Option<String>,
-    /// ProvisionSchema waits for a permit of it.
+    /// ProvisionSchema and SeedModules wait for a permit of it.
     pub gate: Option<Arc<Semaphore>>,
     address: Option<SocketAddr>,
     running: Option<Lifecycle>,
@@ -69,7 +69,7 @@ impl Fake {
             .count()
     }
 
-    /// Makes ProvisionSchema wait until permits are added.
+    /// Makes ProvisionSchema and SeedModules wait until permits are added.
     pub fn shut_gate(&self) -> Arc<Semaphore> {
         let gate = Arc::new(Semaphore::new(0));
         self.state().gate = Some(gate.clone());
@@ -108,6 +108,13 @@ impl Fake {
         Ok(())
     }
 
+    async fn pass_gate(&self) {
+        let gate = self.state().gate.clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.expect("never closed").forget();
+        }
+    }
+
     fn note(&self, call: &'static str, session: &str) {
         self.state().calls.push((call, session.to_owned()));
     }
@@ -125,10 +132,7 @@ impl ProvisionerService for Fake {
     ) -> Result<Response<ProvisionSchemaResponse>, Status> {
         let request = request.into_inner();
         self.note("provision", &request.session_id);
-        let gate = self.state().gate.clone();
-        if let Some(gate) = gate {
-            gate.acquire().await.expect("never closed").forget();
-        }
+        self.pass_gate().await;
         let mut state = self.state();
         if let Some(refusal) = &state.refusal {
             return Err(refusal.clone());
@@ -148,6 +152,7 @@ impl ProvisionerService for Fake {
     ) -> Result<Response<SeedModulesResponse>, Status> {
         let request = request.into_inner();
         self.note("seed", &request.session_id);
+        self.pass_gate().await;
         let mut state = self.state();
         let Some(known) = state.schemas.get_mut(&request.session_id) else {
             return Err(Status::not_found("no schema"));

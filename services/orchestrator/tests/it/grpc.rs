@@ -86,10 +86,16 @@ async fn every_call_needs_the_secret_but_health_and_reflection() -> Result<()> {
         .check(HealthCheckRequest::default())
         .await?;
     let services = reflected(bare).await?;
-    let ours = ["SessionService", "TenantDirectory", "OperatorService"];
-    for name in ours.map(|name| format!("livepreview.v1.{name}")) {
-        assert!(services.contains(&name), "{services:?}");
-    }
+    assert_eq!(
+        services,
+        [
+            "grpc.health.v1.Health",
+            "livepreview.v1.OperatorService",
+            "livepreview.v1.SessionService",
+            "livepreview.v1.TenantDirectory",
+        ],
+        "what is served here, not what the provisioner serves"
+    );
     Ok(())
 }
 
@@ -109,7 +115,9 @@ async fn reflected(channel: tonic::transport::Channel) -> Result<Vec<String>> {
         .into_inner();
     match answers.message().await?.and_then(|answer| answer.message_response) {
         Some(MessageResponse::ListServicesResponse(list)) => {
-            Ok(list.service.into_iter().map(|service| service.name).collect())
+            let mut names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+            names.sort();
+            Ok(names)
         }
         other => anyhow::bail!("{other:?}"),
     }
@@ -221,6 +229,8 @@ async fn wrong_arguments_are_named() -> Result<()> {
             "client_ip"
         ]
     );
+    let unkeyed = studio.create_session(keyed("")).await.expect_err("an empty key");
+    assert_eq!(reason(&unkeyed), (Code::InvalidArgument, "VALIDATION_ERROR".to_owned()));
     for (session, code) in [
         (None, "VALIDATION_ERROR"),
         (by_id("7"), "VALIDATION_ERROR"),
@@ -235,7 +245,10 @@ async fn wrong_arguments_are_named() -> Result<()> {
         .create_session(large)
         .await
         .expect_err("over the limit of a message");
-    assert_eq!(refused.code(), Code::OutOfRange);
+    assert_eq!(
+        reason(&refused),
+        (Code::InvalidArgument, "PAYLOAD_TOO_LARGE".to_owned())
+    );
     Ok(())
 }
 
@@ -371,6 +384,28 @@ async fn pages_of_sessions_hold_each_one_once_and_no_token() -> Result<()> {
         ..ListSessionsRequest::default()
     };
     assert!(studio.list_sessions(none).await?.into_inner().sessions.is_empty());
+    let restarting = "UPDATE control.sessions SET restarting_since = now() WHERE id = $1::text::uuid";
+    world.database.connect().await?.execute(restarting, &[&seen[0]]).await?;
+    let shown = async |status: SessionStatus| {
+        let request = ListSessionsRequest {
+            statuses: vec![status.into()],
+            ..ListSessionsRequest::default()
+        };
+        let page = replica.studio()?.list_sessions(request).await?.into_inner();
+        assert!(
+            page.sessions.iter().all(|session| session.status() == status),
+            "{page:?}"
+        );
+        anyhow::Ok(page.sessions.len())
+    };
+    let counts = (
+        shown(SessionStatus::Ready).await?,
+        shown(SessionStatus::Provisioning).await?,
+    );
+    assert_eq!(counts, (4, 1), "a restart is shown as such");
+    world.advance(TimeDelta::hours(5));
+    let counts = (shown(SessionStatus::Ready).await?, shown(SessionStatus::Dropped).await?);
+    assert_eq!(counts, (0, 5), "over, before the reconciler has noticed");
     for (page_size, page_token) in [(201, ""), (-1, ""), (0, "nonsense")] {
         let request = ListSessionsRequest {
             statuses: vec![],
@@ -380,6 +415,35 @@ async fn pages_of_sessions_hold_each_one_once_and_no_token() -> Result<()> {
         let refused = studio.list_sessions(request).await.expect_err("out of range");
         assert_eq!(refused.code(), Code::InvalidArgument);
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_of_a_process_that_stops_do_not_end_as_if_all_were_told() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (token, _) = replica.ready().await?;
+    let watch = WatchSessionRequest {
+        session: by_token(&token),
+    };
+    let mut states = replica.studio()?.watch_session(watch).await?.into_inner();
+    let mut notices = replica
+        .directory()?
+        .watch_invalidations(WatchInvalidationsRequest {})
+        .await?
+        .into_inner();
+    states.message().await?.context("the present state")?;
+    notices.message().await?.context("the first message")?;
+    replica.lifecycle.stop();
+    let stopped = states.message().await.expect_err("the session goes on");
+    assert_eq!(reason(&stopped), (Code::Unavailable, "UNAVAILABLE".to_owned()));
+    let stopped = loop {
+        match notices.message().await {
+            Ok(notice) => drop(notice.context("an end as if all were told")?),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(reason(&stopped), (Code::Unavailable, "UNAVAILABLE".to_owned()));
     Ok(())
 }
 

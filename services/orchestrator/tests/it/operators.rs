@@ -251,7 +251,10 @@ async fn figures_name_every_state_and_the_pool_while_it_answers() -> Result<()> 
     let mut world = World::with(&[("MAX_PREVIEW_SCHEMAS", "7")]).await?;
     let replica = world.replica().await?;
     let mut operators = replica.operators()?;
-    replica.ready().await?;
+    let (token, _) = replica.ready().await?;
+    replica
+        .call(axum::http::Method::POST, &format!("/sessions/{token}/restart"), None)
+        .await?;
     let stats = operators.stats(StatsRequest {}).await?.into_inner();
     let mut states: Vec<_> = stats
         .sessions_by_status
@@ -269,8 +272,20 @@ async fn figures_name_every_state_and_the_pool_while_it_answers() -> Result<()> 
             ("READY", 1)
         ]
     );
-    assert_eq!((stats.max_schemas, stats.created_last_hour), (7, 1));
+    assert_eq!(
+        (stats.max_schemas, stats.created_last_hour),
+        (7, 1),
+        "a restart creates nothing"
+    );
     assert_eq!(stats.pool.context("the pool")?.claimed, 1);
+
+    world.advance(TimeDelta::hours(5));
+    let stats = operators.stats(StatsRequest {}).await?.into_inner();
+    assert_eq!(
+        (stats.sessions_by_status["DROPPED"], stats.created_last_hour),
+        (1, 0),
+        "as shown, before the reconciler has noticed"
+    );
 
     let target = |target| OperatorServiceSetPoolTargetRequest { target };
     let set = operators.set_pool_target(target(12)).await?.into_inner();
@@ -305,6 +320,7 @@ async fn a_watcher_hears_of_every_replica_once_and_resumes() -> Result<()> {
     let begun = watch.message().await?.context("a first message")?;
     assert_eq!(begun.happening, None);
     let (token, id) = one.ready().await?;
+    world.advance(TimeDelta::milliseconds(5));
     one.call(axum::http::Method::POST, &format!("/sessions/{token}/extend"), None)
         .await?;
     other
@@ -349,5 +365,11 @@ async fn a_watcher_hears_of_every_replica_once_and_resumes() -> Result<()> {
         ids.push(next.context("more")?.happening.map(|happening| happening.id));
     }
     assert_eq!(ids, [None, Some(heard[3].id), Some(heard[4].id)]);
+    one.lifecycle.stop();
+    let stopped = resumed
+        .message()
+        .await
+        .expect_err("the replica stops, the story goes on");
+    assert_eq!(reason(&stopped), (Code::Unavailable, "UNAVAILABLE".to_owned()));
     Ok(())
 }

@@ -7,7 +7,10 @@ use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use domain::Clock;
 use serde_json::json;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
 use tonic::Status;
 
 use crate::harness::{World, shop, until};
@@ -43,6 +46,47 @@ async fn without_the_provisioner_a_session_stays_pending_and_is_finished_when_it
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provisioner_that_hangs_is_away() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let clock = Clock::Manual(world.clock.clone());
+    let replica = world
+        .replica_with(clock, |config| config.policy.patience = Duration::from_millis(50))
+        .await?;
+    let address = world.fake.url().trim_start_matches("http://").to_owned();
+    world.fake.go_away().await;
+    // It takes connections and says nothing.
+    let hung = TcpListener::bind(address).await?;
+    let answer = replica.create().await?;
+    assert_eq!(
+        (answer.status, answer.code()),
+        (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
+    );
+    assert!(answer.retry_after() >= 1);
+    let path = answer.header("location").trim_start_matches("/api/preview").to_owned();
+    let kept = replica.get(&path).await?;
+    assert_eq!(
+        (kept.status, kept.text("schemaStatus").as_str()),
+        (StatusCode::OK, "PENDING")
+    );
+    drop(hung);
+    world.fake.come_back().await?;
+    until("the session is READY", async || {
+        Ok(replica.get(&path).await?.text("schemaStatus") == "READY")
+    })
+    .await?;
+    assert_eq!(
+        world.column(&kept.text("id"), BEGUN).await?.as_deref(),
+        Some("preparation requested"),
+        "it had not been before"
+    );
+    Ok(())
+}
+
+/// Why a session became PROVISIONING.
+const BEGUN: &str = "(SELECT reason FROM control.session_transitions
+                      WHERE session_id = sessions.id AND to_status = 'PROVISIONING')";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_preparation_is_answered_with_provisioning_and_goes_on() -> Result<()> {
@@ -206,6 +250,10 @@ async fn a_deferred_session_is_prepared_when_it_is_first_asked_for() -> Result<(
         world.fake.count("provision", &id),
         1,
         "asked for once, however often it was looked at"
+    );
+    assert_eq!(
+        world.column(&id, BEGUN).await?.as_deref(),
+        Some("preparation requested")
     );
 
     let unseen = replica.call(Method::POST, "/sessions", Some(body)).await?;

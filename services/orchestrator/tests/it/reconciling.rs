@@ -260,6 +260,19 @@ async fn records_that_nobody_asks_for_any_more_are_forgotten() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_records_that_cannot_be_forgotten_hold_nothing_up() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    replica.ready().await?;
+    world.advance(TimeDelta::hours(5));
+    let away = "ALTER TABLE control.idempotency_keys RENAME TO away";
+    world.database.connect().await?.batch_execute(away).await?;
+    let round = replica.reconcile().await?.expect("nobody else leads");
+    assert_eq!((round.ended, round.dropped), (1, 1));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_start_together_migrate_once() -> Result<()> {
     let world = World::with(&[]).await?;
     let mut worlds = Vec::new();

@@ -16,6 +16,8 @@ use crate::{
 
 /// The most ready slots that may be asked for.
 const LARGEST_TARGET: u32 = 500;
+/// Entries of a session's history that are shown, the oldest.
+const MOST_HISTORY: usize = 5_000;
 
 impl Door {
     /// The sessions with what the provisioner knows of them, if it answers.
@@ -55,7 +57,8 @@ impl operator_service_server::OperatorService for Door {
         let request = request.into_inner();
         let (statuses, size) = read::page(&request.statuses, request.page_size)?;
         let before = read::page_token(&request.page_token)?;
-        let found = self.sessions.store().list(&statuses, before, size).await;
+        let now = self.sessions.now();
+        let found = self.sessions.store().list(&statuses, before, size, now).await;
         let found = found.map_err(Fault::from)?;
         let next_page_token = read::next_page(found.last().map(|last| last.id), found.len(), size);
         Ok(Response::new(OperatorServiceListSessionsResponse {
@@ -72,7 +75,7 @@ impl operator_service_server::OperatorService for Door {
         let store = self.sessions.store();
         let found = store.find(&Key::Id(id)).await.map_err(Fault::from)?;
         let session = found.ok_or_else(unknown)?;
-        let history = store.history(id, 0).await.map_err(Fault::from)?;
+        let history = store.history(id, 0, MOST_HISTORY).await.map_err(Fault::from)?;
         Ok(Response::new(DescribeSessionResponse {
             session: self.operated(vec![session]).await.pop(),
             transitions: history.iter().filter_map(view::transition).collect(),
@@ -132,8 +135,9 @@ impl operator_service_server::OperatorService for Door {
 
     async fn stats(&self, _: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
         let store = self.sessions.store();
-        let counts = store.count().await.map_err(Fault::from)?;
-        let hour_ago = self.sessions.now() - chrono::TimeDelta::hours(1);
+        let now = self.sessions.now();
+        let counts = store.count(now).await.map_err(Fault::from)?;
+        let hour_ago = now - chrono::TimeDelta::hours(1);
         let created_last_hour = store.created_since(hour_ago).await.map_err(Fault::from)?;
         let by_status = |status: SessionStatus| {
             let count = counts.get(&status).copied().unwrap_or_default();

@@ -116,14 +116,11 @@ impl session_service_server::SessionService for Door {
         let request = request.into_inner();
         let (statuses, size) = read::page(&request.statuses, request.page_size)?;
         let before = read::page_token(&request.page_token)?;
-        let found = self
-            .sessions
-            .store()
-            .list(&statuses, before, size)
-            .await
-            .map_err(Fault::from)?;
+        let now = self.sessions.now();
+        let found = self.sessions.store().list(&statuses, before, size, now).await;
+        let found = found.map_err(Fault::from)?;
         let next_page_token = read::next_page(found.last().map(|last| last.id), found.len(), size);
-        let (frontend, now) = (&self.config.preview_frontend_url, self.sessions.now());
+        let frontend = &self.config.preview_frontend_url;
         let sessions = found
             .into_iter()
             .map(|session| view::session(session, None, frontend, now))

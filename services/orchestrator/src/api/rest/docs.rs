@@ -44,6 +44,12 @@ mod tests {
     }
 
     #[test]
+    fn its_version_is_that_of_the_package() {
+        let document: Value = serde_json::from_str(OPENAPI).expect("valid JSON");
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
     fn every_reference_leads_somewhere() {
         let document: Value = serde_json::from_str(OPENAPI).expect("valid JSON");
         let references = OPENAPI.split("\"$ref\": \"#").skip(1);

@@ -1,8 +1,11 @@
 //! `/api/preview/sessions/{token}/events`: what happens to a session, as Server-Sent Events.
 //!
 //! `status` at each transition, `features` at each change of features or tier, `extended` at a later end, `expiring`
-//! five minutes before the end, `ended` as the last one. An event's id is its place in the recorded history, so that
-//! `Last-Event-ID` resumes behind it on any replica; `expiring` has none, since it is no entry of the history.
+//! five minutes before the end (that of its time, or that of its silence), `ended` as the last one. An event's id is its
+//! place in the recorded history, so that `Last-Event-ID` resumes behind it on any replica; `expiring` has none, since
+//! it is no entry of the history.
+
+mod seats;
 
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
@@ -11,7 +14,7 @@ use axum::{
     http::HeaderMap,
     response::sse::{Event, KeepAlive, Sse},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{SessionStatus, SessionToken};
 use fault::Fault;
 use futures::stream::{self, Stream, StreamExt};
@@ -23,7 +26,7 @@ use super::{
     view::{instant, preview_url},
 };
 use crate::session::{
-    Key, Session, Sessions,
+    Key, Session,
     state::reason::EXPIRED,
     steps::Ear,
     store::{Entry, What},
@@ -31,6 +34,12 @@ use crate::session::{
 
 /// A quiet stream shows in this time that it is alive.
 const COMMENT: Duration = Duration::from_secs(15);
+/// How long before a session's end its visitor is warned.
+const WARNING: TimeDelta = TimeDelta::minutes(5);
+/// Entries of the history read at once.
+const PAGE: usize = 100;
+
+pub(super) use seats::Seats;
 
 /// GET `/sessions/{token}/events`.
 pub async fn follow(
@@ -42,6 +51,7 @@ pub async fn follow(
         .get("last-event-id")
         .and_then(|id| id.to_str().ok())
         .and_then(|id| id.trim().parse::<i64>().ok());
+    let seat = gateway.seats.take(token.0.hash())?;
     // Before the first look, so that nothing falls in between.
     let ear = gateway.sessions.ear(token.0.hash());
     let session = gateway.sessions.look(&token.key()).await?;
@@ -54,8 +64,9 @@ pub async fn follow(
         ear,
         seen: 0,
         ready: VecDeque::new(),
-        warned_of: None,
+        warned: false,
         over: false,
+        _seat: seat,
     };
     feed.start(resume).await?;
     let events = stream::unfold(feed, |mut feed| async move {
@@ -75,15 +86,18 @@ struct Feed {
     seen: i64,
     /// Events that wait to be sent.
     ready: VecDeque<Event>,
-    /// The end that was warned of.
-    warned_of: Option<DateTime<Utc>>,
+    /// The end is near, and that was told.
+    warned: bool,
     over: bool,
+    _seat: seats::Seat,
 }
 
 impl Feed {
     /// Resumes behind an entry, or begins with the present state.
     async fn start(&mut self, resume: Option<i64>) -> Result<(), Fault> {
-        let newest = self.history().await?.last().map_or(0, |entry| entry.id);
+        // The history first: the session is then at least as new as what counts as told.
+        let newest = self.gateway.sessions.store().newest(self.session.id).await?;
+        self.session = self.gateway.sessions.look(&Key::Id(self.session.id)).await?;
         if let Some(seen) = resume {
             // An id from the future would hide everything.
             self.seen = seen.min(newest);
@@ -97,7 +111,7 @@ impl Feed {
 
     async fn history(&self) -> Result<Vec<Entry>, Fault> {
         let store = self.gateway.sessions.store();
-        Ok(store.history(self.session.id, self.seen).await?)
+        Ok(store.history(self.session.id, self.seen, PAGE).await?)
     }
 
     /// The next event; `None` behind the last one.
@@ -122,10 +136,10 @@ impl Feed {
     }
 
     fn next_instant(&self) -> DateTime<Utc> {
-        if self.warned_of == Some(self.session.expires_at) {
+        if self.warned {
             self.session.expires_at
         } else {
-            Sessions::warning_at(&self.session)
+            self.gateway.sessions.end_of(&self.session) - WARNING
         }
     }
 
@@ -142,26 +156,33 @@ impl Feed {
             // It ended between the two: why stands in the history by now.
             history = self.history().await?;
         }
+        let is_all = history.len() < PAGE;
         for entry in history {
             self.seen = entry.id;
             self.tell(entry);
         }
-        let now = self.gateway.sessions.now();
-        let end = self.session.expires_at;
-        if self.over {
-            return Ok(());
+        if is_all && !self.over {
+            self.tell_time();
         }
+        Ok(())
+    }
+
+    /// What is no entry of the history: the end is near, or there.
+    fn tell_time(&mut self) {
+        let now = self.gateway.sessions.now();
+        let end = self.gateway.sessions.end_of(&self.session);
         if self.session.is_over(now) {
             // The reconciler records it a moment later; the data plane refuses already.
             self.over = true;
-            let data = json!({ "reason": EXPIRED });
-            self.ready.push_back(event("ended", &data));
-        } else if now >= Sessions::warning_at(&self.session) && self.warned_of != Some(end) {
-            self.warned_of = Some(end);
+            self.ready.push_back(event("ended", &json!({ "reason": EXPIRED })));
+            return;
+        }
+        let is_near = now >= end - WARNING;
+        if is_near && !self.warned {
             let data = json!({ "expiresAt": instant(end) });
             self.ready.push_back(event("expiring", &data));
         }
-        Ok(())
+        self.warned = is_near;
     }
 
     fn tell(&mut self, entry: Entry) {

@@ -32,6 +32,7 @@ use crate::{config, session::Sessions};
 pub struct Gateway {
     sessions: Sessions,
     config: Arc<config::Rest>,
+    seats: events::Seats,
 }
 
 /// A route and what its spans are called.
@@ -89,6 +90,7 @@ pub fn routes(sessions: Sessions, config: config::Rest) -> Router {
     let gateway = Gateway {
         sessions,
         config: Arc::new(config),
+        seats: events::Seats::default(),
     };
     Router::new()
         .route("/api/preview/sessions", post(sessions::create))

@@ -107,6 +107,13 @@ impl Sessions {
                 (Some(Progress::Settled(session)), Some(creation)) => return Ok(Creation { session, ..creation }),
                 (Some(Progress::Away(fault)), Some(creation)) => return Err(NotYet::Kept(Box::new(creation), fault)),
                 (Some(Progress::Away(fault)), None) => return Err(NotYet::Refused(fault)),
+                // It was not even begun: the provisioner does not answer.
+                (None, Some(creation))
+                    if is_being_prepared(&creation.session) && creation.session.status == SessionStatus::Pending =>
+                {
+                    let away = Fault::unavailable(2, "the provisioner is away");
+                    return Err(NotYet::Kept(Box::new(creation), away));
+                }
                 (None, Some(creation)) => return Ok(creation),
                 (Some(Progress::Settled(_)) | None, None) => {
                     return Err(NotYet::Refused(Fault::internal("a creation ended without a word")));

@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use super::Sessions;
 use crate::session::{
     Key,
-    state::reason::{EXPIRED, IDLE},
+    state::reason::{EXPIRED, IDLE, LOST},
     store::Ended,
 };
 
@@ -38,6 +38,22 @@ impl Sessions {
         self.metrics().stepped(SessionStatus::Dropped, counted);
         self.take_away(session.id).await;
         Ok(true)
+    }
+
+    /// Ends a READY session whose schema the provisioner does not have: there is no way back from READY but the end.
+    /// `false` when it is not of that `generation` any more: then its schema is another one.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub(crate) async fn end_lost(&self, id: SessionId, generation: i64) -> Result<bool, Fault> {
+        let key = Key::Id(id);
+        let now = self.store().find(&key).await?;
+        let same = now.is_some_and(|now| now.generation == generation && now.restarting_since.is_none());
+        let lost = same && self.end(&key, LOST).await?;
+        if lost {
+            tracing::error!(session.id = %id, "the schema of a READY session is gone");
+        }
+        Ok(lost)
     }
 
     /// Ends every session whose time is over; their schemas are left to [`Self::drop_due`].

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::SessionStatus;
 use fault::{Fault, codes};
 use tokio::{sync::oneshot, time::Instant};
@@ -47,35 +47,54 @@ impl Sessions {
         if update.is_empty() {
             return self.heartbeat(key).await;
         }
-        let session = self.look(key).await?;
-        let session = self.settled(session, self.policy().patience).await?;
-        match session.shown_status(self.now()) {
-            SessionStatus::Ready => self.seed(&session, update).await?,
-            // Nothing is there to be seeded yet; the preparation will read what is recorded now.
-            SessionStatus::Pending if session.deferred => {}
+        let deadline = Instant::now() + self.policy().patience;
+        loop {
+            let session = self.look(key).await?;
+            let patience = deadline.saturating_duration_since(Instant::now());
+            let session = self.settled(session, patience).await?;
+            if let Some(updated) = self.try_to_update(&session, update).await? {
+                return Ok(updated);
+            }
+            // It changed since it was looked at, and perhaps has another schema: what was seeded may not be there.
+            if Instant::now() >= deadline {
+                return Err(self.why_not(key).await?);
+            }
+        }
+    }
+
+    /// `None` when the session is not what was `seen` any more.
+    async fn try_to_update(&self, seen: &Session, update: &Update) -> Result<Option<Session>, Fault> {
+        match seen.shown_status(self.now()) {
+            SessionStatus::Ready if !self.seed(seen, update).await? => return Ok(None),
+            // Of what is not prepared yet nothing is to be seeded; the preparation will read what is recorded now.
+            SessionStatus::Ready => {}
+            SessionStatus::Pending if seen.deferred => {}
             SessionStatus::Pending | SessionStatus::Provisioning => return Err(not_ready()),
             SessionStatus::Failed => return Err(failed()),
             SessionStatus::Dropped => return Err(over()),
         }
-        match self.store().update(&Key::Id(session.id), update, self.now()).await? {
-            Some(session) => Ok(session),
-            None => Err(self.why_not(key).await?),
-        }
+        Ok(self.store().update(seen, update, self.now()).await?)
     }
 
-    async fn seed(&self, session: &Session, update: &Update) -> Result<(), Fault> {
+    /// Seeds modules met for the first time; `false` when the schema is not there any more.
+    async fn seed(&self, session: &Session, update: &Update) -> Result<bool, Fault> {
         let Some(selection) = &update.selection else {
-            return Ok(());
+            return Ok(true);
         };
         let known = module_ids(session);
         let wanted: Vec<String> = selection.modules.iter().map(|module| module.id.to_owned()).collect();
         if wanted.iter().all(|module| known.contains(module)) {
-            return Ok(());
+            return Ok(true);
         }
-        self.provisioner()
-            .seed(session.id, wanted, session.currency.as_str())
-            .await?;
-        Ok(())
+        let currency = session.currency.as_str();
+        match self.provisioner().seed(session.id, wanted, currency).await {
+            Ok(_) => Ok(true),
+            Err(Refusal::Missing(_)) => {
+                self.end_lost(session.id, session.generation).await?;
+                Ok(false)
+            }
+            Err(refusal @ (Refusal::Passing(..) | Refusal::Final(_))) => Err(refusal.into()),
+        }
     }
 
     /// Moves the end to now + TTL, at most so far as a session may live.
@@ -96,8 +115,8 @@ impl Sessions {
         Err(Fault::new(
             codes::MAX_LIFETIME_REACHED,
             format!(
-                "A session lives at most {} hours; this one ends at {}.",
-                policy.max_lifetime.num_minutes() / 60,
+                "A session lives at most {}; this one ends at {}.",
+                in_words(policy.max_lifetime),
                 session.expires_at.format("%Y-%m-%dT%H:%M:%SZ")
             ),
         ))
@@ -128,21 +147,28 @@ impl Sessions {
         if !self.provisioner().is_reachable().await {
             return Err(Fault::unavailable(2, "the provisioner is away"));
         }
-        let limits = self.policy().limits;
-        let begun = self
-            .store()
-            .begin_restart(session.id, update, limits.per_hour, self.now())
-            .await?;
-        let Some(session) = begun else {
-            return Err(self.why_no_restart(&session).await?);
-        };
         let (report, result) = oneshot::channel();
-        let this = self.clone();
-        let work = async move { this.keep_restarting(&session, report).await };
+        let (this, update) = (self.clone(), update.clone());
+        // Its beginning too: what is on its way to the database takes effect also when nobody waits any more.
+        let work = async move {
+            match this.begin_restart(&session, &update).await {
+                Ok(session) => this.keep_restarting(&session, report).await,
+                Err(fault) => drop(report.send(Err(fault))),
+            }
+        };
         self.lifecycle().spawn(work.instrument(tracing::Span::current()));
         result
             .await
             .unwrap_or_else(|_| Err(Fault::internal("a restart ended without a word")))
+    }
+
+    async fn begin_restart(&self, session: &Session, update: &Update) -> Result<Session, Fault> {
+        let rate = self.policy().limits.per_hour;
+        let begun = self.store().begin_restart(session.id, update, rate, self.now()).await?;
+        match begun {
+            Some(session) => Ok(session),
+            None => Err(self.why_no_restart(session).await?),
+        }
     }
 
     /// Finishes a restart; `report` hears how the first attempt went. Ends before another replica takes it up.
@@ -211,10 +237,19 @@ impl Sessions {
         })
     }
 
-    /// When a client should be warned that the session ends.
+    /// When the session ends if nothing else happens: it expires, or is idle for too long.
     #[must_use]
-    pub fn warning_at(session: &Session) -> DateTime<Utc> {
-        session.expires_at - chrono::TimeDelta::minutes(5)
+    pub fn end_of(&self, session: &Session) -> DateTime<Utc> {
+        session.expires_at.min(session.last_accessed_at + self.policy().idle)
+    }
+}
+
+/// A time of some size, rounded.
+fn in_words(time: TimeDelta) -> String {
+    match (time.num_minutes(), time.num_seconds()) {
+        (0..=1, seconds) => format!("{seconds} seconds"),
+        (minutes @ 2..=119, _) => format!("{minutes} minutes"),
+        (minutes, _) => format!("{} hours", (minutes as f64 / 6.0).round() / 10.0),
     }
 }
 
@@ -235,4 +270,21 @@ fn failed() -> Fault {
         codes::INVALID_STATE,
         "The session could not be prepared. Start a new one.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longest_life_is_told_in_a_unit_of_its_size() {
+        for (time, words) in [
+            (TimeDelta::hours(24), "24 hours"),
+            (TimeDelta::minutes(150), "2.5 hours"),
+            (TimeDelta::minutes(6), "6 minutes"),
+            (TimeDelta::seconds(30), "30 seconds"),
+        ] {
+            assert_eq!(in_words(time), words);
+        }
+    }
 }

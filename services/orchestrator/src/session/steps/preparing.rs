@@ -13,7 +13,7 @@ use crate::{
     provisioner::Refusal,
     session::{
         Failure, Key, Session,
-        state::reason::{COLD, REFUSED, RESUMED, WARM},
+        state::reason::{COLD, REFUSED, REQUESTED, WARM},
     },
 };
 
@@ -150,9 +150,9 @@ impl Sessions {
                 if !self.provisioner().is_reachable().await {
                     return Err(Fault::unavailable(2, "the provisioner is away"));
                 }
-                match self.store().begin(session.id, RESUMED, self.now()).await? {
+                match self.store().begin(session.id, REQUESTED, self.now()).await? {
                     Some(session) => {
-                        self.metrics().stepped(session.status, RESUMED);
+                        self.metrics().stepped(session.status, REQUESTED);
                         begun = session;
                         &begun
                     }

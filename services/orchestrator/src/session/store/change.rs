@@ -47,30 +47,65 @@ pub enum What {
     Restarted,
 }
 
+/// Changes of one session that are remembered; older ones make room.
+const MOST_CHANGES: i64 = 1_000;
+
+/// The end of a statement whose `changed` holds the session, its former row `was` and whether it `differs` from it:
+/// only what differs is recorded and told.
+fn recorded(kind: &str) -> String {
+    format!(
+        "noted AS (
+             INSERT INTO control.session_changes (session_id, at, kind, replica)
+             SELECT id, $2, '{kind}', $3 FROM changed WHERE differs
+         ), forgotten AS (
+             DELETE FROM control.session_changes AS old USING changed
+             WHERE differs AND old.session_id = changed.id AND old.id <= (
+                 SELECT recent.id FROM control.session_changes AS recent WHERE recent.session_id = changed.id
+                 ORDER BY recent.id DESC OFFSET {MOST_CHANGES} - 1 LIMIT 1)
+         )
+         SELECT {COLUMNS}, CASE WHEN differs THEN pg_notify('{CHANNEL}', encode(token_hash, 'hex')) END FROM changed"
+    )
+}
+
 impl Store {
-    /// Changes features and tier of a session that is not over.
+    /// Changes features and tier of a session that is still what was `seen`: not over, not being prepared, of the same
+    /// generation. What changes nothing counts as traffic only.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn update(&self, key: &Key, update: &Update, now: DateTime<Utc>) -> Result<Option<Session>, Trouble> {
-        let (column, value) = by(key);
+    pub async fn update(
+        &self,
+        seen: &Session,
+        update: &Update,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Session>, Trouble> {
         let sql = format!(
-            "WITH changed AS (
-                 UPDATE control.sessions SET generation = generation + 1,
+            "WITH target AS (
+                 SELECT id, (selected_features, ignored_features, tier) IS DISTINCT FROM
+                     (coalesce($4, selected_features), coalesce($5, ignored_features), coalesce($6, tier)) AS differs
+                 FROM control.sessions
+                 WHERE id = $1 AND generation = $7 AND expires_at > $2 AND restarting_since IS NULL
+                     AND status IN ('PENDING', 'READY') FOR UPDATE
+             ), changed AS (
+                 UPDATE control.sessions AS session SET generation = generation + differs::int,
                      last_accessed_at = greatest(last_accessed_at, $2),
-                     selected_features = coalesce($3, selected_features),
-                     ignored_features = coalesce($4, ignored_features), tier = coalesce($5, tier)
-                 WHERE {column} = $1 AND expires_at > $2 AND restarting_since IS NULL
-                     AND status IN ('PENDING', 'READY') RETURNING *
-             ), noted AS (
-                 INSERT INTO control.session_changes (session_id, at, kind, replica)
-                 SELECT id, $2, 'UPDATED', $6 FROM changed
-             )
-             SELECT {COLUMNS}, pg_notify('{CHANNEL}', encode(token_hash, 'hex')) FROM changed"
+                     selected_features = coalesce($4, selected_features),
+                     ignored_features = coalesce($5, ignored_features), tier = coalesce($6, tier)
+                 FROM target WHERE session.id = target.id RETURNING session.*, differs
+             ), {}",
+            recorded("UPDATED")
         );
         let selected = update.selection.as_ref().map(|selection| &selection.selected);
         let ignored = update.selection.as_ref().map(|selection| &selection.ignored);
-        let params: [&(dyn ToSql + Sync); 6] = [value.as_sql(), &now, &selected, &ignored, &update.tier, &self.replica];
+        let params: [&(dyn ToSql + Sync); 7] = [
+            &seen.id.uuid(),
+            &now,
+            &self.replica,
+            &selected,
+            &ignored,
+            &update.tier,
+            &seen.generation,
+        ];
         self.session(&sql, &params).await
     }
 
@@ -121,32 +156,47 @@ impl Store {
     ) -> Result<Option<Session>, Trouble> {
         let (column, value) = by(key);
         let sql = format!(
-            "WITH changed AS (
-                 UPDATE control.sessions SET
-                     expires_at = greatest(expires_at,
-                         least($3, created_at + $4::float8 * interval '1 millisecond')),
-                     last_accessed_at = greatest(last_accessed_at, $2)
+            "WITH target AS (
+                 SELECT id, expires_at AS was FROM control.sessions
                  WHERE {column} = $1 AND status <> 'DROPPED' AND expires_at > $2
-                     AND expires_at < created_at + $4::float8 * interval '1 millisecond' RETURNING *
-             ), noted AS (
-                 INSERT INTO control.session_changes (session_id, at, kind, replica)
-                 SELECT id, $2, 'EXTENDED', $5 FROM changed
-             )
-             SELECT {COLUMNS}, pg_notify('{CHANNEL}', encode(token_hash, 'hex')) FROM changed"
+                     AND expires_at < created_at + $5::float8 * interval '1 millisecond' FOR UPDATE
+             ), changed AS (
+                 UPDATE control.sessions AS session SET
+                     expires_at = greatest(expires_at,
+                         least($4, created_at + $5::float8 * interval '1 millisecond')),
+                     last_accessed_at = greatest(last_accessed_at, $2)
+                 FROM target WHERE session.id = target.id RETURNING session.*, expires_at > was AS differs
+             ), {}",
+            recorded("EXTENDED")
         );
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of some hours")]
         let lifetime = lifetime.num_milliseconds() as f64;
-        self.session(&sql, &[value.as_sql(), &now, &(now + ttl), &lifetime, &self.replica])
+        self.session(&sql, &[value.as_sql(), &now, &self.replica, &(now + ttl), &lifetime])
             .await
     }
 
-    /// What happened to a session behind the entry `after`, oldest first.
+    /// The last entry of a session's history; 0 without any.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn history(&self, session: SessionId, after: i64) -> Result<Vec<Entry>, Trouble> {
-        self.entries("session_id = $1 AND id > $2", &[&session.uuid(), &after])
-            .await
+    pub async fn newest(&self, session: SessionId) -> Result<i64, Trouble> {
+        let sql = "SELECT greatest((SELECT max(id) FROM control.session_transitions WHERE session_id = $1),
+                                   (SELECT max(id) FROM control.session_changes WHERE session_id = $1), 0)";
+        let client = self.client().await?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query_one(&statement, &[&session.uuid()]).await?.get(0))
+    }
+
+    /// What happened to a session behind the entry `after`, oldest first, up to `most` entries.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn history(&self, session: SessionId, after: i64, most: usize) -> Result<Vec<Entry>, Trouble> {
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        let which = "session_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+        let mut entries = self.entries(which, &[&session.uuid(), &after, &limit]).await?;
+        entries.truncate(most);
+        Ok(entries)
     }
 
     /// What happened to any session behind the entry `after`, up to `most` entries.
