@@ -85,8 +85,7 @@ async fn a_statement_in_one_sessions_transaction_reaches_no_other_session() -> R
     }
 
     // What the catalogues tell of others: nothing of their rows, nothing of their statements.
-    let statements =
-        "SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query NOT IN ('', '<insufficient privilege>')";
+    let statements = "SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query NOT IN ('', '<insufficient privilege>')";
     assert!(injected(&app, statements).await?.is_empty());
     // And it is no accident of the statement: the same works at home.
     let own = format!("SELECT * FROM {}.users", app.schema.quoted());
