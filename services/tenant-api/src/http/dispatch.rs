@@ -30,7 +30,7 @@ use crate::{
     audit,
     auth::{Caller, caller, roles},
     closing::{self, Closing},
-    resource::{Field, Write, value},
+    resource::{Field, Write, precheck, value},
     tenant::{
         directory,
         transaction::{Access, Tx},
@@ -213,7 +213,12 @@ impl Incoming {
         }
         roles::admit(&route, caller.as_ref())?;
         let query = Query::read(query.as_deref())?;
-        let body = checked_body(route.body, &raw, caller.as_ref())?;
+        let (body, mut details) = checked_body(route.body, &raw, caller.as_ref())?;
+        if !details.is_empty() {
+            // All that is wrong is told at once.
+            details.extend(precheck::dangling(&tx, route.body.fields(), &body).await?);
+            return Err(Fault::invalid(details).into());
+        }
         let path = path.ok_or_else(Fault::not_found)?;
         let call = Call(Arc::new(Parts {
             app,
@@ -256,26 +261,25 @@ impl Incoming {
     }
 }
 
-/// Reads and checks a body: media type, size, syntax, then who may write its fields, then the fields.
-fn checked_body(body: Body, raw: &Raw, caller: Option<&Caller>) -> Result<Map<String, Value>, Fault> {
-    match body {
-        Body::None => Ok(Map::new()),
+/// Reads and checks a body: media type, size, syntax, then who may write its fields, then the fields. What is right of it,
+/// and what is wrong.
+fn checked_body(body: Body, raw: &Raw, caller: Option<&Caller>) -> Result<(Map<String, Value>, Vec<Detail>), Fault> {
+    let mut details = Vec::new();
+    let kept = match body {
+        Body::None => Map::new(),
         Body::File => {
             raw.check_type("multipart/form-data")?;
-            raw.bytes().map(|_| Map::new())
+            raw.bytes().map(|_| Map::new())?
         }
         Body::Fields(fields) => {
             let sent = raw.json()?;
             may_write(fields, &sent, caller)?;
-            let mut details = Vec::new();
             check_writable(fields, &sent, true, &mut details);
-            let kept = value::object(fields, Value::Object(writable(sent, &details)), "", &mut details);
-            finish(kept, details)
+            value::members(fields, writable(sent, &details), "", &mut details)
         }
         Body::Changes { fields, versioned } => {
             let sent = raw.json()?;
             may_write(fields, &sent, caller)?;
-            let mut details = Vec::new();
             check_writable(fields, &sent, false, &mut details);
             let mut kept = Map::new();
             for (name, sent) in writable(sent, &details) {
@@ -289,16 +293,10 @@ fn checked_body(body: Body, raw: &Raw, caller: Option<&Caller>) -> Result<Map<St
                     None => details.push(Detail::new(value::shown(&name), "is not a known field")),
                 }
             }
-            finish(Some(kept), details)
+            kept
         }
-    }
-}
-
-fn finish(kept: Option<Map<String, Value>>, details: Vec<Detail>) -> Result<Map<String, Value>, Fault> {
-    match kept {
-        Some(kept) if details.is_empty() => Ok(kept),
-        _ => Err(Fault::invalid(details)),
-    }
+    };
+    Ok((kept, details))
 }
 
 /// Fields that only staff or admins may set are 403 from others, before their values are looked at.

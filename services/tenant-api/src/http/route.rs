@@ -54,6 +54,17 @@ pub enum Body {
     File,
 }
 
+impl Body {
+    /// The fields that it may have.
+    #[must_use]
+    pub const fn fields(self) -> &'static [Field] {
+        match self {
+            Self::Fields(fields) | Self::Changes { fields, .. } => fields,
+            Self::None | Self::File => &[],
+        }
+    }
+}
+
 /// One route.
 #[derive(Clone)]
 pub struct Route {

@@ -85,6 +85,9 @@ fn query(name: &str, schema: &Value) -> Value {
 }
 
 fn field_of(field: &Field, schemas: &mut Schemas) -> Value {
+    if field.refers_to.is_some() {
+        return filter(field, schemas);
+    }
     let schema = schemas.field(&field.filled());
     json!({ "name": field.name, "in": "query", "required": field.required, "schema": schema })
 }
@@ -138,7 +141,7 @@ fn sort(spec: &Spec) -> Value {
 /// A filter: of enumerations several values, of what may be empty `null` too.
 fn filter(field: &Field, schemas: &mut Schemas) -> Value {
     let value = Field {
-        min: None,
+        min: field.min.filter(|_| field.is_number()),
         pattern: None,
         default: None,
         write: crate::resource::Write::All,

@@ -2,10 +2,13 @@
 
 use fault::{Detail, Fault, codes};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value as Sql};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Resource, field::column, present::Uploads, slug, spec::Change, value};
-use crate::http::{Call, Result};
+use super::{Field, Resource, field::column, present::Uploads, slug, spec::Change, value};
+use crate::{
+    http::{Call, Result},
+    tenant::transaction::Tx,
+};
 
 /// Checks a change. Completes its slug.
 ///
@@ -13,27 +16,9 @@ use crate::http::{Call, Result};
 /// 422 for references to nothing, 409 for a taken slug.
 pub async fn precheck<R: Resource>(call: &Call, change: &mut Change<'_, R>) -> Result<()> {
     let spec = R::SPEC;
-    let mut parts = Vec::new();
-    let mut values: Vec<Sql> = Vec::new();
-    let references: Vec<_> = spec
-        .fields
-        .iter()
-        .filter_map(|field| {
-            Some((
-                field,
-                field.refers_to?,
-                change.values.get(field.name).filter(|value| !value.is_null())?,
-            ))
-        })
-        .collect();
-    for (i, (field, table, id)) in references.iter().enumerate() {
-        values.push(value::sql(field, id));
-        let shown = if *table == "uploads" { "content_key" } else { "''" };
-        parts.push(format!(
-            "(SELECT {shown} FROM \"{table}\" WHERE id = ${}) AS r{i}",
-            values.len()
-        ));
-    }
+    let references = references(spec.fields, &change.values);
+    let mut values = Vec::new();
+    let mut parts = asked(&references, &mut values);
     let wish = slug::wish(change);
     if let Some((field, wish)) = &wish {
         if change.is_create() {
@@ -65,7 +50,7 @@ pub async fn precheck<R: Resource>(call: &Call, change: &mut Change<'_, R>) -> R
                 uploads.note(id.as_str().and_then(|id| id.parse().ok()), Some(key));
             }
             Some(_) => {}
-            None => details.push(Detail::new(field.name, "names a row that does not exist")),
+            None => details.push(dangles(field)),
         }
     }
     if !details.is_empty() {
@@ -87,6 +72,61 @@ pub async fn precheck<R: Resource>(call: &Call, change: &mut Change<'_, R>) -> R
         change.set(field.name, free);
     }
     Ok(())
+}
+
+/// References of a body to rows that do not exist.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn dangling(tx: &Tx, fields: &'static [Field], body: &Map<String, Value>) -> Result<Vec<Detail>> {
+    let references = references(fields, body);
+    let mut values = Vec::new();
+    let parts = asked(&references, &mut values);
+    if parts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!("SELECT {}", parts.join(", "));
+    let row = tx
+        .query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
+        .await?
+        .ok_or_else(|| Fault::internal("a check without an answer"))?;
+    let mut details = Vec::new();
+    for (i, (field, ..)) in references.iter().enumerate() {
+        if row.try_get::<Option<String>>("", &format!("r{i}"))?.is_none() {
+            details.push(dangles(field));
+        }
+    }
+    Ok(details)
+}
+
+fn dangles(field: &Field) -> Detail {
+    Detail::new(field.name, "names a row that does not exist")
+}
+
+/// Fields that refer to something: the table, and the id of the row.
+fn references<'a>(
+    fields: &'static [Field],
+    values: &'a Map<String, Value>,
+) -> Vec<(&'static Field, &'static str, &'a Value)> {
+    let referring = |field: &'static Field| {
+        let id = values.get(field.name).filter(|value| !value.is_null())?;
+        Some((field, field.refers_to?, id))
+    };
+    fields.iter().filter_map(referring).collect()
+}
+
+/// What asks for each of them: null where there is no such row, of uploads their content key.
+fn asked(references: &[(&'static Field, &'static str, &Value)], values: &mut Vec<Sql>) -> Vec<String> {
+    let mut parts = Vec::new();
+    for (i, (field, table, id)) in references.iter().enumerate() {
+        values.push(value::sql(field, id));
+        let shown = if *table == "uploads" { "content_key" } else { "''" };
+        parts.push(format!(
+            "(SELECT {shown} FROM \"{table}\" WHERE id = ${}) AS r{i}",
+            values.len()
+        ));
+    }
+    parts
 }
 
 /// Two new rows of a name at once would choose the same free slug: the second waits, and looks when it has its turn. Not

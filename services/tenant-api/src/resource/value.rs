@@ -85,10 +85,21 @@ pub fn object(
     path: &str,
     details: &mut Vec<Detail>,
 ) -> Option<Map<String, Value>> {
-    let Value::Object(mut sent) = sent else {
+    let Value::Object(sent) = sent else {
         return wrong(path, "must be an object", details);
     };
     let before = details.len();
+    let kept = members(fields, sent, path, details);
+    (details.len() == before).then_some(kept)
+}
+
+/// As [`object`], but what is right is kept whatever else is wrong.
+pub fn members(
+    fields: &'static [Field],
+    mut sent: Map<String, Value>,
+    path: &str,
+    details: &mut Vec<Detail>,
+) -> Map<String, Value> {
     let mut kept = Map::new();
     // What the server writes is never sent; who tries is told so before this.
     for field in fields.iter().filter(|field| field.write != Write::Server) {
@@ -117,7 +128,7 @@ pub fn object(
         };
         details.push(Detail::new(path, "is not a known field"));
     }
-    (details.len() == before).then_some(kept)
+    kept
 }
 
 /// A name that came from outside, short enough for a message.

@@ -304,3 +304,20 @@ async fn a_page_may_be_sent_its_own_slug_and_is_found_by_one_that_looks_like_an_
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_and_references_that_are_wrong_are_told_together() -> Result<()> {
+    let app = App::start(&[]).await?;
+    let staff = app.staff().await?;
+    let nothing = "00000000-0000-7000-8000-000000000000";
+    let body = json!({"title": "", "heroId": nothing, "colour": "red"});
+    let wrong = staff.post(PAGES, &body).await?.invalid_fields();
+    assert_eq!(wrong, ["body", "colour", "heroId", "title"]);
+    let page = format!("{PAGES}/{}", app.value("SELECT id FROM content_pages LIMIT 1").await?);
+    let wrong = staff
+        .patch(&page, &json!({"title": null, "heroId": nothing}))
+        .await?
+        .invalid_fields();
+    assert_eq!(wrong, ["heroId", "title"]);
+    Ok(())
+}

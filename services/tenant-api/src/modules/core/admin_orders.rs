@@ -62,7 +62,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-const USER: Field = Field::uuid("userId");
+const USER: Field = Field::reference("userId", "users");
 
 /// The one filter that the list of own orders does not have.
 pub(super) fn narrow(call: &Call) -> Result<Condition> {
