@@ -2,7 +2,13 @@
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
-use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::StatusCode,
+    response::IntoResponse,
+    routing::{MethodRouter, get},
+};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 
@@ -22,7 +28,6 @@ where
 
 #[derive(Clone)]
 struct Admin {
-    registry: Registry,
     ready: Ready,
     lifecycle: Lifecycle,
 }
@@ -32,12 +37,18 @@ pub fn routes(registry: Registry, ready: Ready, lifecycle: Lifecycle) -> Router 
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(Admin {
-            registry,
-            ready,
-            lifecycle,
-        })
+        .route("/metrics", metrics(registry))
+        .with_state(Admin { ready, lifecycle })
+}
+
+/// What answers with the figures, as text for Prometheus.
+pub fn metrics<S: Clone + Send + Sync + 'static>(registry: Registry) -> MethodRouter<S> {
+    get(async move || {
+        (
+            [("content-type", "text/plain; version=0.0.4")],
+            telemetry::render(&registry),
+        )
+    })
 }
 
 /// Serves routes on the private port until the process is gone: while others drain, `/readyz` says that it stops.
@@ -78,11 +89,4 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")),
     }
-}
-
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    (
-        [("content-type", "text/plain; version=0.0.4")],
-        telemetry::render(&admin.registry),
-    )
 }

@@ -5,7 +5,8 @@ use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
     Resource, metrics::SdkMeterProvider, propagation::TraceContextPropagator, trace::SdkTracerProvider,
 };
-use prometheus::{Encoder, Registry, TextEncoder};
+pub use prometheus::Registry;
+use prometheus::{Encoder, TextEncoder};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::{AppEnv, LogFormat, Reader};

@@ -30,14 +30,14 @@ pub struct Config {
 impl Config {
     /// Describes the settings.
     pub fn read(reader: &mut Reader) -> Self {
-        let size = reader.number("DB_POOL_SIZE", 6, 4..=100, "Connections to PostgreSQL at most.");
+        let size = reader.number("DB_POOL_SIZE", 16, 4..=100, "Connections to PostgreSQL at most.");
         Self {
             url: reader.database(
                 "DATABASE_URL",
                 None,
                 "The database, with the provisioner's login that `provisioner install` made.",
             ),
-            pool_size: usize::try_from(size).unwrap_or(6),
+            pool_size: usize::try_from(size).unwrap_or(16),
         }
     }
 }

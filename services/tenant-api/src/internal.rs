@@ -13,7 +13,7 @@ use axum::{
 use domain::SessionToken;
 use fault::{Envelope, Fault, codes};
 use serde_json::json;
-use service::{config::Secret, grpc};
+use service::{admin, config::Secret, grpc, telemetry::Registry};
 
 use crate::{
     http::{App, Route, dispatch, session::Admitted},
@@ -21,9 +21,10 @@ use crate::{
 };
 
 /// The routes below `/internal`.
-pub fn routes(app: Arc<App>, secret: Secret) -> Router {
+pub fn routes(app: Arc<App>, secret: Secret, registry: Registry) -> Router {
     Router::new()
         .route("/internal/health", get(health))
+        .route("/internal/metrics", admin::metrics(registry))
         .route("/internal/emails/{sessionToken}", get(emails))
         .with_state(app)
         .layer(middleware::from_fn_with_state(secret, guard))

@@ -42,8 +42,11 @@ pub async fn start(config: &Config, telemetry: &Telemetry, lifecycle: &Lifecycle
             }
         })
     };
-    let private = admin::routes(telemetry.registry(), ready, lifecycle.clone())
-        .merge(internal::routes(Arc::clone(&app), config.internal_secret.clone()));
+    let private = admin::routes(telemetry.registry(), ready, lifecycle.clone()).merge(internal::routes(
+        Arc::clone(&app),
+        config.internal_secret.clone(),
+        telemetry.registry(),
+    ));
     admin::serve(config.admin, private, lifecycle).await?;
     let (follower, following) = (directory.clone(), lifecycle.clone());
     lifecycle.spawn(async move { follower.follow(&following).await });

@@ -39,10 +39,11 @@ const ORCHESTRATOR: [(&str, &str); 24] = [
     ("GRPC_CALLER_CERT_FILE", ""),
     ("GRPC_CALLER_KEY_FILE", ""),
 ];
-const PROVISIONER: [(&str, &str); 8] = [
+const PROVISIONER: [(&str, &str); 9] = [
     ("PROVISIONER_GRPC_ADDR", "0.0.0.0:50052"),
     ("PROVISIONER_ADMIN_ADDR", "0.0.0.0:9102"),
     ("DATABASE_URL", ""),
+    ("DB_POOL_SIZE", "16"),
     ("POOL_TARGET", "8"),
     ("RECONCILE_INTERVAL_SECONDS", "30"),
     ("GRPC_TLS_CERT_FILE", ""),

@@ -276,3 +276,16 @@ async fn a_deleted_logo_leaves_the_settings_too() -> Result<()> {
         .data(200);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_of_the_process_are_behind_the_secret_too() -> Result<()> {
+    let app = App::start(&[]).await?;
+    let reply = app.private().get("/internal/metrics").await?;
+    assert_eq!(reply.status(), 200);
+    assert!(reply.header("content-type").starts_with("text/plain"));
+    Api::new(app.private().base())
+        .get("/internal/metrics")
+        .await?
+        .error(401, "UNAUTHORIZED");
+    Ok(())
+}

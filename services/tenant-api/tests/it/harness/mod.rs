@@ -29,6 +29,7 @@ use proto::v1::{SessionStatus, Tenant, tenant_directory_server::TenantDirectoryS
 use service::{
     config::{Reader, read},
     lifecycle::Lifecycle,
+    telemetry::Registry,
 };
 use tenant_api::{
     auth::{Role, opaque},
@@ -122,7 +123,11 @@ impl Builder {
         let router = server.router(&config)?.layer(axum::middleware::map_response(thrifty));
         let public = serve_on(&mut tasks, router).await?;
         let secret = config.internal_secret.clone();
-        let private = serve_on(&mut tasks, internal::routes(Arc::clone(&server), secret)).await?;
+        let private = serve_on(
+            &mut tasks,
+            internal::routes(Arc::clone(&server), secret, Registry::new()),
+        )
+        .await?;
 
         let host = Arc::new(Host {
             _tasks: tasks,
