@@ -64,8 +64,9 @@ impl Failure {
     /// The call came to nothing before the control plane could answer.
     fn of_transport(status: &Status, address: &str) -> Self {
         let cause = root(status);
-        if cause.to_lowercase().contains("certificate") {
-            let message = format!("{address} and previewctl do not trust each other: {cause}");
+        let distrust = ["certificate", "fatal alert"];
+        if distrust.iter().any(|word| cause.to_lowercase().contains(word)) {
+            let message = format!("{address} and previewctl do not trust each other's certificates: {cause}");
             return Self::new(Kind::Refused, message);
         }
         match status.code() {
@@ -176,9 +177,14 @@ mod tests {
             );
             assert!(!failure.message.contains("secret"));
         }
-        for (address, kind) in [("https://h", Kind::Refused), ("http://h", Kind::Unavailable)] {
-            let closed = Failure::of(&Status::unknown("connection closed"), address);
-            assert_eq!(closed.kind, kind, "{closed}");
+        for (address, cause, kind) in [
+            ("https://h", "connection closed", Kind::Refused),
+            ("https://h", "received fatal alert: UnknownCA", Kind::Refused),
+            ("https://h", "Connection refused (os error 111)", Kind::Unavailable),
+            ("http://h", "connection closed", Kind::Unavailable),
+        ] {
+            let broken = Failure::of(&Status::unknown(cause), address);
+            assert_eq!(broken.kind, kind, "{broken}");
         }
         let silent = Failure::of(&Status::cancelled("Timeout expired"), "http://h");
         assert_eq!(
