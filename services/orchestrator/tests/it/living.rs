@@ -523,7 +523,8 @@ async fn a_state_that_changes_while_a_stream_opens_is_told() -> Result<()> {
         .await?;
     let (events, changed) = tokio::join!(Events::open(&replica, &token, None), async {
         let waiting = "SELECT count(*) FROM pg_locks
-                       WHERE relation = 'control.session_transitions'::regclass AND NOT granted";
+                       WHERE relation = 'control.session_transitions'::regclass AND NOT granted
+                           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
         until("the stream reads the history", async || {
             Ok(watcher.query_one(waiting, &[]).await?.get::<_, i64>(0) == 1)
         })
