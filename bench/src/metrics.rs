@@ -33,9 +33,11 @@ impl Look {
             .0
             .iter()
             .filter(|(series, _)| series.starts_with(&name) && series.contains(label));
+        // The sum of none is -0.
         series
             .map(|(series, value)| value - before.0.get(series).copied().unwrap_or_default())
-            .sum()
+            .sum::<f64>()
+            + 0.0
     }
 
     /// How many times a histogram gained since `before`.

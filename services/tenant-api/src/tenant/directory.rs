@@ -225,8 +225,8 @@ impl Directory {
     async fn remember(&self, token: TokenHash, lookup: &Lookup) {
         match lookup {
             Lookup::Ready(tenant) => self.known.insert(token, Arc::clone(tenant)).await,
-            Lookup::Over | Lookup::Unknown => self.known.invalidate(&token).await,
-            Lookup::NotReady => {}
+            // One that is prepared anew is not what it was either.
+            Lookup::NotReady | Lookup::Over | Lookup::Unknown => self.known.invalidate(&token).await,
         }
     }
 
