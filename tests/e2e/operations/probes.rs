@@ -126,3 +126,30 @@ async fn figures_tell_what_was_done_and_for_nobody_in_particular() -> Result<()>
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_of_somebody_else_is_counted_for_the_alert() -> Result<()> {
+    let stack = Stack::builder().env("ISOLATION_CHECK_EVERY", 1).start().await?;
+    let visitor = stack.visitor(&["core"]).await?;
+    visitor.get("/api/v1/faqs").await?.data(200);
+    let private = stack.tenant_admin(0);
+    let mismatches = async || -> Result<bool> {
+        let figures = private.get("/metrics").await?.answer.text();
+        let series = "tenant_api_isolation_checks_total{outcome=\"mismatch\"}";
+        let line = figures.lines().find(|line| line.starts_with(series));
+        Ok(line.is_some_and(|line| line.ends_with(" 1")))
+    };
+    assert!(!mismatches().await?);
+    let look = stack.database().connect().await?;
+    let schema: String = look
+        .query_one("SELECT schema_name FROM provisioner.slots WHERE state = 'claimed'", &[])
+        .await?
+        .get(0);
+    look.batch_execute(&format!(
+        "CREATE OR REPLACE VIEW {schema}.slot_identity AS SELECT 'another'::text AS role"
+    ))
+    .await?;
+    visitor.get("/api/v1/faqs").await?.error(500, "INTERNAL");
+    assert!(mismatches().await?);
+    Ok(())
+}
