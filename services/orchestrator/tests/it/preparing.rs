@@ -13,13 +13,10 @@ use tokio::{
 };
 use tonic::Status;
 
-use crate::harness::{World, shop, until};
+use crate::harness::{Answer, Replica, World, shop, until};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_provisioner_a_session_stays_pending_and_is_finished_when_it_is_back() -> Result<()> {
-    let mut world = World::with(&[]).await?;
-    let replica = world.replica().await?;
-    world.fake.go_away().await;
+/// Creates a session that cannot be prepared yet: it is kept, and the refusal says where.
+async fn kept(replica: &Replica) -> Result<(String, Answer)> {
     let answer = replica.create().await?;
     assert_eq!(
         (answer.status, answer.code()),
@@ -32,6 +29,15 @@ async fn without_the_provisioner_a_session_stays_pending_and_is_finished_when_it
         (kept.status, kept.text("schemaStatus").as_str()),
         (StatusCode::OK, "PENDING")
     );
+    Ok((path, kept))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_provisioner_a_session_stays_pending_and_is_finished_when_it_is_back() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    world.fake.go_away().await;
+    let (path, kept) = kept(&replica).await?;
     assert_eq!(kept.data("previewUrl"), &serde_json::Value::Null);
     let id = kept.text("id");
     assert_eq!(world.transitions(&id).await?, [">PENDING"]);
@@ -58,18 +64,7 @@ async fn a_provisioner_that_hangs_is_away() -> Result<()> {
     world.fake.go_away().await;
     // It takes connections and says nothing.
     let hung = TcpListener::bind(address).await?;
-    let answer = replica.create().await?;
-    assert_eq!(
-        (answer.status, answer.code()),
-        (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
-    );
-    assert!(answer.retry_after() >= 1);
-    let path = answer.header("location").trim_start_matches("/api/preview").to_owned();
-    let kept = replica.get(&path).await?;
-    assert_eq!(
-        (kept.status, kept.text("schemaStatus").as_str()),
-        (StatusCode::OK, "PENDING")
-    );
+    let (path, kept) = kept(&replica).await?;
     drop(hung);
     world.fake.come_back().await?;
     until("the session is READY", async || {
