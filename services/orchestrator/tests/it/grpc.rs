@@ -12,17 +12,17 @@ use proto::{
     v1::{
         Activity, CreateSessionRequest, EndSessionRequest, FeatureChoice, GetSessionRequest, HeartbeatRequest,
         ListSessionsRequest, ReportActivityRequest, ResolveTenantRequest, SessionRef, SessionStatus, StatsRequest,
-        UpdateSessionRequest, WatchInvalidationsRequest, WatchSessionRequest,
+        UpdateSessionRequest, WatchInvalidationsRequest, WatchSessionRequest, WatchSessionResponse,
         operator_service_client::OperatorServiceClient, resolve_tenant_request, session_ref,
         session_service_client::SessionServiceClient, tenant_directory_client::TenantDirectoryClient,
     },
 };
 use serde_json::json;
 use tokio::time::timeout;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Streaming};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::harness::{World, stranger, until};
+use crate::harness::{Replica, World, stranger, until};
 
 fn shop() -> CreateSessionRequest {
     CreateSessionRequest {
@@ -418,15 +418,18 @@ async fn pages_of_sessions_hold_each_one_once_and_no_token() -> Result<()> {
     Ok(())
 }
 
+async fn watch(replica: &Replica, token: &str) -> Result<Streaming<WatchSessionResponse>> {
+    let session = by_token(token);
+    let states = replica.studio()?.watch_session(WatchSessionRequest { session }).await?;
+    Ok(states.into_inner())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_of_a_process_that_stops_do_not_end_as_if_all_were_told() -> Result<()> {
     let mut world = World::with(&[]).await?;
     let replica = world.replica().await?;
     let (token, _) = replica.ready().await?;
-    let watch = WatchSessionRequest {
-        session: by_token(&token),
-    };
-    let mut states = replica.studio()?.watch_session(watch).await?.into_inner();
+    let mut states = watch(&replica, &token).await?;
     let mut notices = replica
         .directory()?
         .watch_invalidations(WatchInvalidationsRequest {})
@@ -452,10 +455,7 @@ async fn a_watcher_sees_every_state_and_then_the_end() -> Result<()> {
     let mut world = World::with(&[]).await?;
     let replica = world.replica().await?;
     let (token, _) = replica.ready().await?;
-    let watch = WatchSessionRequest {
-        session: by_token(&token),
-    };
-    let mut states = replica.studio()?.watch_session(watch).await?.into_inner();
+    let mut states = watch(&replica, &token).await?;
     let first = states
         .message()
         .await?

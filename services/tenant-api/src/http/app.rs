@@ -65,7 +65,7 @@ pub struct App {
     pub gates: Gates,
     /// What they are, in OpenAPI.
     pub openapi: Cached,
-    /// Whether hashes may be made: a bound on processor time, not on waiting.
+    /// Hashes passwords, as many at once as there are processors.
     pub hashing: Hasher,
 }
 

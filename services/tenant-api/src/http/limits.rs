@@ -1,5 +1,6 @@
-//! How often a session may call, and how much at once. Often: so many times in any 60 seconds, for each kind of request. (A token bucket would let
-//! twice as many through in its first minute.) At once: a share of the connections, the others wait.
+//! How often a session may call, and how much at once. Often: so many times in any 60 seconds, for each kind of request
+//! (a token bucket would let twice as many through in its first minute). At once: a share of the connections, the others
+//! wait.
 
 use std::{
     collections::{HashMap, VecDeque},

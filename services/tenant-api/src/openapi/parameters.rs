@@ -141,11 +141,9 @@ fn sort(spec: &Spec) -> Value {
 /// A filter: of enumerations several values, of what may be empty `null` too.
 fn filter(field: &Field, schemas: &mut Schemas) -> Value {
     let value = Field {
-        min: field.min.filter(|_| field.is_number()),
-        pattern: None,
         default: None,
         write: crate::resource::Write::All,
-        ..field.filled()
+        ..field.filled().asked()
     };
     let mut schema = schemas.field(&value);
     if !field.not_null {

@@ -368,6 +368,16 @@ impl Field {
         self
     }
 
+    /// As a filter takes it: a text that is too short, or of another form, is in no row; a number out of range is a mistake.
+    #[must_use]
+    pub fn asked(self) -> Self {
+        Self {
+            min: self.min.filter(|_| self.is_number()),
+            pattern: None,
+            ..self
+        }
+    }
+
     /// Whether its limits are of the value, not of its length.
     #[must_use]
     pub const fn is_number(&self) -> bool {

@@ -1,7 +1,7 @@
 //! What must hold before a row is written, asked in one statement: referenced rows are there, the slug is free.
 
 use fault::{Detail, Fault, codes};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value as Sql};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value as Sql};
 use serde_json::{Map, Value};
 
 use super::{Field, Resource, field::column, present::Uploads, slug, spec::Change, value};
@@ -35,12 +35,7 @@ pub async fn precheck<R: Resource>(call: &Call, change: &mut Change<'_, R>) -> R
     if parts.is_empty() {
         return Ok(());
     }
-    let sql = format!("SELECT {}", parts.join(", "));
-    let row = call
-        .tx()
-        .query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-        .await?;
-    let row = row.ok_or_else(|| Fault::internal("a check without an answer"))?;
+    let row = ask(call.tx(), &parts, values).await?;
 
     let mut details = Vec::new();
     let mut uploads = Uploads::of(call);
@@ -85,11 +80,7 @@ pub async fn dangling(tx: &Tx, fields: &'static [Field], body: &Map<String, Valu
     if parts.is_empty() {
         return Ok(Vec::new());
     }
-    let sql = format!("SELECT {}", parts.join(", "));
-    let row = tx
-        .query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-        .await?
-        .ok_or_else(|| Fault::internal("a check without an answer"))?;
+    let row = ask(tx, &parts, values).await?;
     let mut details = Vec::new();
     for (i, (field, ..)) in references.iter().enumerate() {
         if row.try_get::<Option<String>>("", &format!("r{i}"))?.is_none() {
@@ -127,6 +118,14 @@ fn asked(references: &[(&'static Field, &'static str, &Value)], values: &mut Vec
         ));
     }
     parts
+}
+
+async fn ask(tx: &Tx, parts: &[String], values: Vec<Sql>) -> Result<QueryResult> {
+    let sql = format!("SELECT {}", parts.join(", "));
+    let row = tx
+        .query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
+        .await?;
+    Ok(row.ok_or_else(|| Fault::internal("a check without an answer"))?)
 }
 
 /// Two new rows of a name at once would choose the same free slug: the second waits, and looks when it has its turn. Not

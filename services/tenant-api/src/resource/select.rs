@@ -164,12 +164,7 @@ fn values(field: &Field, text: &str, details: &mut Vec<Detail>) -> Option<Vec<Va
     } else {
         vec![text]
     };
-    // A text that is too short, or of another form, is in no row; a number out of range is a mistake.
-    let asked = Field {
-        min: field.min.filter(|_| field.is_number()),
-        pattern: None,
-        ..*field
-    };
+    let asked = field.asked();
     let values: Vec<Value> = parts
         .iter()
         .filter_map(|part| typed(&asked, part, field.name, details))
