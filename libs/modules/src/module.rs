@@ -25,6 +25,13 @@ pub struct Module {
     pub seed: &'static str,
 }
 
+impl Module {
+    /// Whether a session that chose it finds rows of it.
+    pub fn has_data(&self) -> bool {
+        !self.seed.is_empty()
+    }
+}
+
 /// Something a session can be granted, and the routes that it opens.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Feature {

@@ -53,6 +53,7 @@ pub async fn serve(
     let server = config
         .tls
         .protect(grpc::server())?
+        .layer(grpc::reasons())
         .trace_fn(grpc::span)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)

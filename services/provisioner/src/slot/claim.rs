@@ -140,11 +140,12 @@ impl Slots {
             Fit::Furnished | Fit::Known => (slot.seed, String::new()),
         };
         let seed = kept.unwrap_or(order.session);
-        let missing = if kept.is_some() {
+        let mut missing = if kept.is_some() {
             seed::missing(slot, &modules)
         } else {
             modules.clone()
         };
+        missing.retain(|module| module.has_data());
         let (chosen, currency) = (seed::ids(&modules).join(","), order.currency);
         let rename = format!(
             "ALTER SCHEMA {} RENAME TO {};

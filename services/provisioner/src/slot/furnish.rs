@@ -167,6 +167,7 @@ pub fn mark(id: i32, mark: Mark, modules: &[&Module]) -> String {
     };
     let counts: Vec<String> = modules
         .iter()
+        .filter(|module| module.has_data())
         .flat_map(|module| module.table_names())
         .map(|table| format!("SELECT count(*) FROM {table}"))
         .collect();

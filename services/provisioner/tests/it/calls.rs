@@ -52,6 +52,18 @@ async fn what_is_wrong_with_a_request_is_told_field_by_field() -> Result<()> {
     let target = SetPoolTargetRequest { target: 501 };
     let refused = replica.calls()?.set_pool_target(target).await.expect_err("too many");
     assert_eq!(refused.code(), Code::InvalidArgument);
+
+    let large = ProvisionSchemaRequest {
+        modules: vec!["x".repeat(80); 1_000],
+        ..ProvisionSchemaRequest::default()
+    };
+    let refused = replica
+        .calls()?
+        .provision_schema(large)
+        .await
+        .expect_err("over the limit of a message");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(Fault::reason(&refused).0.as_deref(), Some("PAYLOAD_TOO_LARGE"));
     Ok(())
 }
 

@@ -78,6 +78,21 @@ async fn a_session_that_chooses_what_the_last_one_chose_finds_it_there() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn modules_without_demo_data_add_nothing_to_a_claim() -> Result<()> {
+    let database = database().await?;
+    let (replica, look) = furnished(&database, 1).await?;
+    // Whatever is seeded now would fail.
+    look.batch_execute("ALTER FUNCTION provisioner.without_checks() RENAME TO gone")
+        .await?;
+    let without = modules::MODULES.iter().filter(|module| !module.has_data());
+    let chosen: Vec<&str> = without.map(|module| module.id).chain(["ecommerce"]).collect();
+    assert!(replica.provision(session(), &chosen).await?.warm);
+    let known = "SELECT cardinality(modules) FROM provisioner.slots WHERE state = 'claimed'";
+    assert_eq!(value::<i32>(&look, known).await?, i32::try_from(chosen.len() + 1)?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_session_did_not_choose_is_cleared_away() -> Result<()> {
     let database = database().await?;
     let (replica, look) = furnished(&database, 1).await?;
