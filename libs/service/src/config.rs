@@ -213,10 +213,11 @@ impl Reader {
         let first = self.raw(name, None, help, true);
         // Described always, so that it is a flag too.
         let second = or.and_then(|or| self.raw(or, None, "Stands in for the database address that is left out.", true));
-        let text = first.or(second);
-        let Some(text) = text else {
+        let names = or.map_or_else(|| name.to_owned(), |or| format!("{name} or {or}"));
+        let given = if first.is_some() { name } else { or.unwrap_or(name) };
+        let Some(text) = first.or(second) else {
             self.mistakes.push(format!(
-                "{name}: is missing, must be like postgresql://user:password@host:5432/database"
+                "{names}: is missing, must be like postgresql://user:password@host:5432/database"
             ));
             return Secret(String::new());
         };
@@ -226,7 +227,7 @@ impl Reader {
             }
             _ => {
                 self.mistakes.push(format!(
-                    "{name}: is no database address, must be like postgresql://user:password@host:5432/database"
+                    "{given}: is no database address, must be like postgresql://user:password@host:5432/database"
                 ));
                 Secret(String::new())
             }
@@ -256,6 +257,18 @@ impl Reader {
             ));
         }
         Secret(text)
+    }
+
+    /// A secret that signs: as [`Self::secret`], and one of one's own has 32 bytes in development too.
+    pub fn key(&mut self, name: &'static str, app_env: AppEnv, help: &'static str) -> Secret {
+        let key = self.secret(name, app_env, help);
+        let length = key.0.len();
+        if app_env == AppEnv::Development && self.is_given(name) && length < SHORTEST_SECRET {
+            self.mistakes.push(format!(
+                "{name}: has {length} bytes, must have at least {SHORTEST_SECRET}"
+            ));
+        }
+        key
     }
 
     /// A mistake that concerns several settings.

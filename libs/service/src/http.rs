@@ -1,5 +1,6 @@
 //! What HTTP servers share: request ids, the span of a request, a server with limits, and the page that documents it.
 
+pub mod body;
 mod cached;
 pub mod docs;
 mod serve;

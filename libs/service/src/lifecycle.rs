@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use fault::Fault;
 use futures::stream::{self, Stream, StreamExt};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Keeps the tasks of a process and tells them when to stop.
@@ -82,24 +82,64 @@ impl Lifecycle {
         self.stop.cancel();
     }
 
-    /// Waits for SIGTERM, SIGINT or [`Self::stop`], then up to `grace` for all tasks. A second signal ends the wait.
+    /// Starts what the process does. `None` when a signal came first: what was begun then stops.
     ///
     /// # Errors
-    /// When signals cannot be listened to.
-    pub async fn run(self, grace: Duration) -> std::io::Result<Drained> {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    /// Those of the start.
+    pub async fn start<T, E>(
+        &self,
+        signals: &mut Signals,
+        start: impl Future<Output = Result<T, E>>,
+    ) -> Result<Option<T>, E> {
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+            started = start => started.map(Some),
+            name = signals.next() => {
+                tracing::info!("{name}: draining");
+                self.stop.cancel();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Waits for a signal or [`Self::stop`], then up to `grace` for all tasks. A second signal ends the wait.
+    pub async fn run(self, mut signals: Signals, grace: Duration) -> Drained {
+        tokio::select! {
+            name = signals.next() => tracing::info!("{name}: draining"),
             () = self.stop.cancelled() => tracing::info!("stopping: draining"),
         }
         self.stop.cancel();
         self.tasks.close();
         tokio::select! {
-            () = self.tasks.wait() => Ok(Drained::All),
-            () = tokio::time::sleep(grace) => Ok(Drained::Cut),
-            _ = terminate.recv() => Ok(Drained::Cut),
-            _ = interrupt.recv() => Ok(Drained::Cut),
+            () = self.tasks.wait() => Drained::All,
+            () = tokio::time::sleep(grace) => Drained::Cut,
+            _ = signals.next() => Drained::Cut,
+        }
+    }
+}
+
+/// SIGTERM and SIGINT. They do not end the process by themselves any more; listen before anything else is done.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }
@@ -117,6 +157,10 @@ pub enum Drained {
 mod tests {
     use super::*;
 
+    async fn drain(lifecycle: Lifecycle, grace: Duration) -> Option<Drained> {
+        Some(lifecycle.run(Signals::listen().ok()?, grace).await)
+    }
+
     #[tokio::test]
     async fn what_is_under_way_is_waited_for() {
         let lifecycle = Lifecycle::new();
@@ -128,7 +172,7 @@ mod tests {
             let _ = done.send(());
         });
         lifecycle.stop();
-        assert_eq!(lifecycle.run(Duration::from_secs(5)).await.ok(), Some(Drained::All));
+        assert_eq!(drain(lifecycle, Duration::from_secs(5)).await, Some(Drained::All));
         assert_eq!(finished.await, Ok(()));
     }
 
@@ -137,6 +181,6 @@ mod tests {
         let lifecycle = Lifecycle::new();
         lifecycle.spawn(std::future::pending());
         lifecycle.stop();
-        assert_eq!(lifecycle.run(Duration::from_millis(10)).await.ok(), Some(Drained::Cut));
+        assert_eq!(drain(lifecycle, Duration::from_millis(10)).await, Some(Drained::Cut));
     }
 }

@@ -7,7 +7,7 @@ use opentelemetry_sdk::{
 };
 pub use prometheus::Registry;
 use prometheus::{Encoder, TextEncoder};
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::{AppEnv, LogFormat, Reader};
 
@@ -34,7 +34,9 @@ impl Config {
             "info",
             "What is logged: error, warn, info, debug, trace, or filters such as info,tenant_api=debug.",
         );
-        if EnvFilter::try_new(&level).is_err() {
+        // A single word could also be the name of a module, of which everything is logged and nothing of the others.
+        let is_word = level.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if EnvFilter::try_new(&level).is_err() || (is_word && level.parse::<LevelFilter>().is_err()) {
             reader.mistake(format!(
                 "LOG_LEVEL: is {level:?}, must be error, warn, info, debug, trace or a list of filters"
             ));

@@ -4,7 +4,7 @@ use domain::Clock;
 use orchestrator::{app, config::Config};
 use service::{
     config::from_process,
-    lifecycle::{Drained, Lifecycle},
+    lifecycle::{Drained, Lifecycle, Signals},
     telemetry::Telemetry,
 };
 
@@ -19,11 +19,13 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn run(config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
-    let lifecycle = Lifecycle::new();
+    let (mut signals, lifecycle) = (Signals::listen()?, Lifecycle::new());
     let grace = config.grace;
-    let parts = app::start(config, Clock::system(), telemetry.registry(), &lifecycle).await?;
-    lifecycle.spawn(parts.reconciler.run());
-    match lifecycle.run(grace).await? {
+    let start = app::start(config, Clock::system(), telemetry.registry(), &lifecycle);
+    if let Some(parts) = lifecycle.start(&mut signals, start).await? {
+        lifecycle.spawn(parts.reconciler.run());
+    }
+    match lifecycle.run(signals, grace).await {
         Drained::All => tracing::info!("stopped"),
         Drained::Cut => tracing::warn!("stopped before everything was finished"),
     }

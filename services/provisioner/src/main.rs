@@ -8,7 +8,10 @@ use provisioner::{
     config::Config,
     install,
 };
-use service::{lifecycle::Lifecycle, telemetry::Telemetry};
+use service::{
+    lifecycle::{Lifecycle, Signals},
+    telemetry::Telemetry,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -29,11 +32,13 @@ async fn main() -> ExitCode {
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let telemetry = Telemetry::start("provisioner", &config.telemetry)?;
-    let lifecycle = Lifecycle::new();
-    let ran = match app::start(config, telemetry.registry(), &lifecycle).await {
-        Ok(_running) => lifecycle.run(config.grace).await.map_err(Into::into),
-        Err(error) => Err(error),
-    };
+    let (mut signals, lifecycle) = (Signals::listen()?, Lifecycle::new());
+    let start = app::start(config, telemetry.registry(), &lifecycle);
+    let started = lifecycle.start(&mut signals, start).await;
+    if started.is_ok() {
+        let drained = lifecycle.run(signals, config.grace).await;
+        tracing::info!(?drained, "stopped");
+    }
     telemetry.flush();
-    ran.map(|drained| tracing::info!(?drained, "stopped"))
+    started.map(drop)
 }

@@ -1,6 +1,10 @@
 //! `tenant-api`: the process that serves the application of each preview.
 
-use service::{config, lifecycle::Lifecycle, telemetry::Telemetry};
+use service::{
+    config,
+    lifecycle::{Lifecycle, Signals},
+    telemetry::Telemetry,
+};
 use tenant_api::{config::Config, server};
 
 fn main() -> anyhow::Result<()> {
@@ -17,16 +21,15 @@ fn main() -> anyhow::Result<()> {
 
 async fn run(config: Config) -> anyhow::Result<()> {
     let telemetry = Telemetry::start("tenant-api", &config.telemetry)?;
-    let lifecycle = Lifecycle::new();
-    let started = server::start(&config, &telemetry, &lifecycle).await;
-    let result = match started {
-        Ok(server) => {
-            let drained = lifecycle.run(config.grace).await;
+    let (mut signals, lifecycle) = (Signals::listen()?, Lifecycle::new());
+    let start = server::start(&config, &telemetry, &lifecycle);
+    let started = lifecycle.start(&mut signals, start).await;
+    if let Ok(server) = &started {
+        lifecycle.run(signals, config.grace).await;
+        if let Some(server) = server {
             server.close().await;
-            drained.map(drop).map_err(Into::into)
         }
-        Err(error) => Err(error),
-    };
+    }
     telemetry.flush();
-    result
+    started.map(drop)
 }

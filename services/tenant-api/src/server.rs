@@ -72,7 +72,7 @@ pub async fn start(config: &Config, telemetry: &Telemetry, lifecycle: &Lifecycle
 
 impl Server {
     /// Closes what is left after the drain.
-    pub async fn close(self) {
+    pub async fn close(&self) {
         self.app.pool.close().await;
     }
 }

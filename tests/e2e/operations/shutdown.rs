@@ -156,6 +156,25 @@ async fn what_hangs_is_cut_off_when_the_grace_is_over_and_streams_end_at_once() 
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_is_still_starting_leaves_like_any_other() -> Result<()> {
+    let mut stack = Stack::builder().prepare().await?;
+    for service in [Service::Provisioner, Service::Orchestrator] {
+        // Nobody is there: it waits.
+        let nobody = "postgresql://u:p@127.0.0.1:1/nothing";
+        stack.processes().tell(service, "DATABASE_URL", &nobody);
+        stack.processes().tell(service, "CONTROL_DATABASE_URL", &nobody);
+        stack.processes().spawn(service)?;
+        let private = Api::new(&stack.processes().admin_url(service)?);
+        eventually("it lives", Duration::from_secs(20), async || {
+            Ok(private.get("/livez").await.is_ok_and(|answer| answer.status() == 200))
+        })
+        .await?;
+        stopped(&mut stack, service)?;
+    }
+    Ok(())
+}
+
 /// Stops a process with SIGTERM; how long that took.
 fn stopped(stack: &mut Stack, service: Service) -> Result<Duration> {
     tokio::task::block_in_place(|| {

@@ -80,7 +80,8 @@ fn origin(text: &str) -> Result<String, &'static str> {
     const MUST: &str = "must be a comma list of origins such as http://localhost:3004, without a path";
     let url = url::Url::parse(text).map_err(|_| MUST)?;
     let bare = url.path() == "/" && !text.ends_with('/') && url.query().is_none() && url.fragment().is_none();
-    if bare && matches!(url.scheme(), "http" | "https") && url.has_host() {
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    if bare && anonymous && matches!(url.scheme(), "http" | "https") && url.has_host() {
         Ok(url.origin().ascii_serialization())
     } else {
         Err(MUST)
@@ -129,7 +130,7 @@ mod tests {
                 "https://a.example".into()
             ]))
         );
-        for wrong in ["localhost", "http://a/b", "http://a/", "*", "ftp://a"] {
+        for wrong in ["localhost", "http://a/b", "http://a/", "*", "ftp://a", "http://a:b@c"] {
             assert!(wrong.parse::<Origins>().is_err(), "{wrong}");
         }
     }

@@ -90,6 +90,7 @@ async fn connection(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::Signals;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -121,7 +122,7 @@ mod tests {
         let idle = TcpStream::connect(address).await?;
         lifecycle.stop();
         assert_eq!(
-            lifecycle.run(Duration::from_secs(5)).await?,
+            lifecycle.run(Signals::listen()?, Duration::from_secs(5)).await,
             crate::lifecycle::Drained::All
         );
         drop(idle);

@@ -14,7 +14,11 @@ use proto::v1::{
     SeedModulesRequest, SeedModulesResponse, SetPoolTargetRequest, SetPoolTargetResponse, Slot, SlotState,
     provisioner_service_server::{ProvisionerService, ProvisionerServiceServer},
 };
-use service::{config::Secret, grpc::guard, lifecycle::Lifecycle};
+use service::{
+    config::Secret,
+    grpc::guard,
+    lifecycle::{Lifecycle, Signals},
+};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, service::interceptor::InterceptedService};
@@ -81,7 +85,9 @@ impl Fake {
         let running = self.state().running.take();
         if let Some(running) = running {
             running.stop();
-            let _ = running.run(Duration::from_secs(5)).await;
+            if let Ok(signals) = Signals::listen() {
+                running.run(signals, Duration::from_secs(5)).await;
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use domain::Clock;
 use serde_json::json;
+use service::lifecycle::Signals;
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -273,7 +274,13 @@ async fn a_process_that_is_stopped_finishes_what_is_under_way() -> Result<()> {
         .await?;
         replica.lifecycle.stop();
         gate.add_permits(1);
-        anyhow::Ok(replica.lifecycle.clone().run(Duration::from_secs(10)).await?)
+        anyhow::Ok(
+            replica
+                .lifecycle
+                .clone()
+                .run(Signals::listen()?, Duration::from_secs(10))
+                .await,
+        )
     });
     assert_eq!(answer?.text("schemaStatus"), "READY");
     assert_eq!(drained?, service::lifecycle::Drained::All);

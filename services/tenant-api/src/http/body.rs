@@ -1,24 +1,17 @@
 //! Bodies: read whole and bounded before a connection to the database is taken, judged when their turn comes.
 
-use std::time::Duration;
-
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, header},
 };
-use bytes::BytesMut;
 use fault::{Fault, codes};
-use http_body_util::BodyExt;
 use serde_json::{Map, Value};
+use service::http::body::{self, Trouble};
 
 /// The largest JSON body.
 pub const JSON_LIMIT: usize = 256 * 1024;
 /// The deepest JSON.
 const DEPTH: usize = 16;
-/// How much more than its limit is read of a body before the answer.
-const DRAINED: usize = 16 * 1024 * 1024;
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A body as it came.
 #[derive(Debug)]
@@ -27,30 +20,14 @@ pub struct Raw {
     content_type: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Trouble {
-    TooLarge(usize),
-    Broken,
-}
-
 impl Raw {
     /// Reads a body of at most `limit` bytes. What is wrong with it is told by [`Self::json`] or [`Self::bytes`].
-    pub async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Self {
+    pub async fn read(headers: &HeaderMap, raw: Body, limit: usize) -> Self {
         let content_type = headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
-        let announced = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        let asks_first = headers.contains_key(header::EXPECT);
-        let is_hopeless = |length| length > limit && (asks_first || length > limit.saturating_add(DRAINED));
-        let bytes = if announced.is_some_and(is_hopeless) {
-            Err(Trouble::TooLarge(limit))
-        } else {
-            let arriving = tokio::time::timeout(PATIENCE, collect(body, limit));
-            arriving.await.unwrap_or(Err(Trouble::Broken))
-        };
+        let bytes = body::read(headers, raw, limit).await;
         Self { bytes, content_type }
     }
 
@@ -115,30 +92,6 @@ impl Raw {
                 error.column()
             ))),
         }
-    }
-}
-
-/// A body of at most `limit` bytes. What is beyond is read and forgotten, up to a bound: most clients write the whole
-/// body before they look at the answer, and lose it when the connection is closed on them.
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Trouble> {
-    let (mut kept, mut length) = (BytesMut::new(), 0_usize);
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Trouble::Broken)?.into_data() else {
-            continue;
-        };
-        length = length.saturating_add(data.len());
-        if length <= limit {
-            kept.extend_from_slice(&data);
-        } else if length > limit.saturating_add(DRAINED) {
-            break;
-        } else {
-            kept = BytesMut::new();
-        }
-    }
-    if length > limit {
-        Err(Trouble::TooLarge(limit))
-    } else {
-        Ok(kept.freeze())
     }
 }
 

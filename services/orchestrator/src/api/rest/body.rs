@@ -1,25 +1,18 @@
 //! Strict reading of JSON bodies: every wrong field is named at once, unknown ones too.
 
-use std::time::Duration;
-
 use axum::{
-    body::Body,
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
 use fault::{Detail, Fault, codes};
-use http_body_util::BodyExt;
 use modules::Selection;
 use serde_json::{Map, Value};
+use service::http::body::{self, Trouble};
 
 use crate::session::fields;
 
 /// Most bytes of a body.
 const MOST_BYTES: usize = 256 * 1024;
-/// Bytes that are read, though not kept, before the connection is closed on a body that is too large.
-const MOST_DRAINED: usize = 4 * 1024 * 1024;
-/// How long a body may take to arrive.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The fields of a body. Take what is known, then [`Fields::finish`].
 #[derive(Debug)]
@@ -34,18 +27,16 @@ impl<S: Sync> FromRequest<S> for Fields {
     /// 415, 413 and 400 in this order; no body counts as `{}`.
     async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
         let (parts, body) = request.into_parts();
-        let says_json = is_json(&parts.headers);
-        // Also what will be refused is read, within bounds: a client that is still sending would not see the answer.
-        let Ok(bytes) = tokio::time::timeout(TIMEOUT, read(body)).await else {
-            return Err(malformed("The body did not arrive in time."));
-        };
-        let says_json = says_json?;
-        let Some(bytes) = bytes? else {
-            return Err(Fault::new(
+        // Read before it is judged: a client that is still sending would not see the answer.
+        let read = body::read(&parts.headers, body, MOST_BYTES).await;
+        let says_json = is_json(&parts.headers)?;
+        let bytes = read.map_err(|trouble| match trouble {
+            Trouble::TooLarge(most) => Fault::new(
                 codes::PAYLOAD_TOO_LARGE,
-                format!("A body has at most {} KiB.", MOST_BYTES / 1024),
-            ));
-        };
+                format!("A body has at most {} KiB.", most / 1024),
+            ),
+            Trouble::Broken => malformed("The body did not arrive whole."),
+        })?;
         if bytes.is_empty() {
             return Ok(Self::of(Map::new()));
         }
@@ -65,21 +56,6 @@ impl<S: Sync> FromRequest<S> for Fields {
             )),
         }
     }
-}
-
-/// The whole body, or `None` when it is over the limit.
-async fn read(mut body: Body) -> Result<Option<Vec<u8>>, Fault> {
-    let (mut bytes, mut length) = (Vec::new(), 0);
-    while length <= MOST_DRAINED {
-        let Some(frame) = body.frame().await else { break };
-        let frame = frame.map_err(|error| malformed("The body did not arrive.").because(error))?;
-        let Some(data) = frame.data_ref() else { continue };
-        length += data.len();
-        if length <= MOST_BYTES {
-            bytes.extend_from_slice(data);
-        }
-    }
-    Ok((length <= MOST_BYTES).then_some(bytes))
 }
 
 /// Whether the body is said to be JSON; nothing said is fine as long as there is nothing.
@@ -241,7 +217,10 @@ pub fn features(value: &Value) -> Result<Selection, Vec<Wrong>> {
         return Err(wrong);
     }
     if items.len() > fields::MOST_FEATURES {
-        return here(Err(format!("must hold 1 to {} feature slugs", fields::MOST_FEATURES)));
+        return here(Err(format!(
+            "must hold at most {} feature slugs",
+            fields::MOST_FEATURES
+        )));
     }
     here(fields::features(slugs.into_iter()))
 }
