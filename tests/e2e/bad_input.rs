@@ -157,7 +157,6 @@ async fn the_gateway_names_what_is_wrong_and_makes_no_session() -> Result<()> {
         ("tier", json!("")),
         ("tier", Value::Null),
         ("selectedFeatures", json!("lms")),
-        ("selectedFeatures", json!([])),
         ("currency", json!("dollars")),
         ("currency", json!("usd")),
         ("provisionSchema", json!("no")),

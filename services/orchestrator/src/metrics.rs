@@ -9,6 +9,8 @@ use opentelemetry::{
 };
 use service::telemetry::meter;
 
+use crate::session::limits::Limit;
+
 /// The instruments. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -40,7 +42,7 @@ impl Metrics {
                 .with_boundaries(SECONDS.to_vec())
                 .build()
         };
-        Self {
+        let this = Self {
             creations: seconds(
                 "session_creation",
                 "From a creation's arrival to its answer, by outcome",
@@ -67,7 +69,13 @@ impl Metrics {
                 .build(),
             rounds: seconds("reconcile_round", "Rounds of the reconciler in which this replica led"),
             requests: seconds("http_request", "REST requests by route and status"),
+        };
+        // There from the start, so that the first one is seen as an increase.
+        this.orphans.add(0, &[]);
+        for limit in Limit::ALL {
+            this.refusals.add(0, &[KeyValue::new("code", limit.code().name)]);
         }
+        this
     }
 
     /// A creation was answered.

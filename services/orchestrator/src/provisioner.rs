@@ -31,6 +31,8 @@ const PING: Duration = Duration::from_secs(2);
 const PROVISION: Duration = Duration::from_secs(60);
 const DROP: Duration = Duration::from_secs(5);
 const ASK: Duration = Duration::from_secs(10);
+/// Operators who look on do without an answer that takes longer.
+const GLANCE: Duration = Duration::from_secs(2);
 
 /// A client of the provisioner. Clones share the connection.
 #[derive(Clone)]
@@ -194,7 +196,7 @@ impl Provisioner {
     /// # Errors
     /// When it is away.
     pub async fn slots(&self) -> Result<Vec<Slot>, Refusal> {
-        self.slots_of(ListSchemasRequest::default()).await
+        self.list(ListSchemasRequest::default(), ASK).await
     }
 
     /// Some slots.
@@ -202,7 +204,11 @@ impl Provisioner {
     /// # Errors
     /// When it is away.
     pub async fn slots_of(&self, which: ListSchemasRequest) -> Result<Vec<Slot>, Refusal> {
-        let answer = self.calls.clone().list_schemas(within(ASK, which)).await?;
+        self.list(which, GLANCE).await
+    }
+
+    async fn list(&self, which: ListSchemasRequest, patience: Duration) -> Result<Vec<Slot>, Refusal> {
+        let answer = self.calls.clone().list_schemas(within(patience, which)).await?;
         Ok(answer.into_inner().slots)
     }
 
@@ -224,7 +230,7 @@ impl Provisioner {
         let answer = self
             .calls
             .clone()
-            .pool_status(within(ASK, PoolStatusRequest {}))
+            .pool_status(within(GLANCE, PoolStatusRequest {}))
             .await?;
         Ok(answer.into_inner())
     }

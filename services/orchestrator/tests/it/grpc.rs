@@ -202,7 +202,7 @@ async fn wrong_arguments_are_named() -> Result<()> {
     let replica = world.replica().await?;
     let mut studio = replica.studio()?;
     let wrong = CreateSessionRequest {
-        selected_features: vec![],
+        selected_features: vec!["no slug".to_owned()],
         tier: String::new(),
         template_slug: Some("x".repeat(61)),
         currency: Some("dollars".to_owned()),

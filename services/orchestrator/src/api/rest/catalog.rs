@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::{http::HeaderMap, response::Response};
-use modules::{MODULES, Module};
+use modules::{Feature, MODULES, Module};
 use serde_json::{Value, json};
 use service::http::Cached;
 
@@ -25,31 +25,33 @@ fn catalog() -> Value {
         .map(|(slug, title)| json!({ "slug": slug, "title": title }))
         .collect();
     let modules: Vec<_> = MODULES.iter().map(|module| describe(module)).collect();
-    json!({ "modules": modules, "tiers": tiers })
+    // In their modules for a menu, and all together for a table.
+    let features: Vec<_> = MODULES.iter().flat_map(|module| features(module)).collect();
+    json!({ "modules": modules, "features": features, "tiers": tiers })
 }
 
 fn describe(module: &Module) -> Value {
-    let features: Vec<_> = module
-        .features
-        .iter()
-        .map(|feature| {
-            json!({
-                "slug": feature.slug,
-                "title": feature.title,
-                "module": module.id,
-                "routes": feature.prefixes,
-                "dependsOn": feature.requires,
-                "always": feature.always,
-            })
-        })
-        .collect();
     json!({
         "slug": module.id,
         "title": module.title,
         "icon": module.nav.icon,
         "prefix": module.prefix,
-        "features": features,
+        "features": features(module),
     })
+}
+
+fn features(module: &Module) -> Vec<Value> {
+    let describe = |feature: &Feature| {
+        json!({
+            "slug": feature.slug,
+            "title": feature.title,
+            "module": module.id,
+            "routes": feature.prefixes,
+            "dependsOn": feature.requires,
+            "always": feature.always,
+        })
+    };
+    module.features.iter().map(describe).collect()
 }
 
 /// GET `/catalog`, with an `ETag`.

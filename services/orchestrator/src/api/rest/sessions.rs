@@ -75,9 +75,9 @@ pub async fn status(State(gateway): State<Gateway>, token: Token) -> Result<Enve
 pub async fn update(
     State(gateway): State<Gateway>,
     token: Token,
-    body: Fields,
+    body: Result<Fields, Fault>,
 ) -> Result<Envelope<SessionView>, Fault> {
-    let update = changes(body)?;
+    let update = gateway.told(&token, body.and_then(changes)).await?;
     let session = gateway.sessions.update(&token.key(), &update).await?;
     Ok(gateway.view(session, &token.0))
 }
@@ -86,9 +86,9 @@ pub async fn update(
 pub async fn extend(
     State(gateway): State<Gateway>,
     token: Token,
-    body: Fields,
+    body: Result<Fields, Fault>,
 ) -> Result<Envelope<SessionView>, Fault> {
-    body.finish()?;
+    gateway.told(&token, body.and_then(Fields::finish)).await?;
     let session = gateway.sessions.extend(&token.key()).await?;
     Ok(gateway.view(session, &token.0))
 }
@@ -97,9 +97,9 @@ pub async fn extend(
 pub async fn restart(
     State(gateway): State<Gateway>,
     token: Token,
-    body: Fields,
+    body: Result<Fields, Fault>,
 ) -> Result<Envelope<SessionView>, Fault> {
-    let update = changes(body)?;
+    let update = gateway.told(&token, body.and_then(changes)).await?;
     let session = gateway.sessions.restart(&token.key(), &update).await?;
     Ok(gateway.view(session, &token.0))
 }
@@ -127,6 +127,14 @@ fn changes(mut body: Fields) -> Result<Update, Fault> {
 }
 
 impl Gateway {
+    /// What a body says. A session that is missing or over comes before what is wrong with the body.
+    async fn told<T>(&self, token: &Token, body: Result<T, Fault>) -> Result<T, Fault> {
+        if body.is_err() {
+            self.sessions.look(&token.key()).await?;
+        }
+        body
+    }
+
     fn view(&self, session: Session, token: &SessionToken) -> Envelope<SessionView> {
         record(&session);
         let frontend = &self.config.preview_frontend_url;

@@ -13,7 +13,7 @@ use crate::session::{
     store::Ended,
 };
 
-/// How long a replica listens before it calls a session idle. The data plane reports every 10 s.
+/// How long a replica listens at most before it calls a session idle. The data plane reports every 10 s.
 const HEARING: TimeDelta = TimeDelta::seconds(60);
 /// Sessions ended in one transaction.
 pub(super) const BATCH: i64 = 200;
@@ -81,10 +81,11 @@ impl Sessions {
     /// away may still be coming in.
     fn silent_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         // A clock that was set back since is no reason to wait for longer.
-        if (TimeDelta::zero()..HEARING).contains(&(now - self.0.started)) {
+        let idle = self.policy().idle;
+        if (TimeDelta::zero()..HEARING.min(idle)).contains(&(now - self.0.started)) {
             DateTime::UNIX_EPOCH
         } else {
-            now - self.policy().idle
+            now - idle
         }
     }
 

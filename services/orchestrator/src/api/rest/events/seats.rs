@@ -10,7 +10,7 @@ use fault::{Fault, codes};
 use service::http::MOST_CONNECTIONS;
 
 /// Streams of one session.
-const MOST_OF_ONE: usize = 8;
+const MOST_OF_ONE: usize = 16;
 /// Streams in all: the rest of the connections stays free for requests.
 const MOST: usize = MOST_CONNECTIONS / 4 * 3;
 /// When to try again, in seconds: nobody knows when a follower leaves.
