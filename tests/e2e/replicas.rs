@@ -10,6 +10,7 @@ use devstack::stack::Service;
 use domain::SessionStatus;
 use e2e::eventually;
 use e2e::proxy::{Lenient, Protocol, Proxy};
+use serde_json::json;
 use testkit::{Api, Stack};
 use tokio::task::JoinSet;
 
@@ -162,4 +163,22 @@ async fn one_of_each_is_killed_under_load_and_no_session_is_lost_or_doubled() ->
         Ok(look.query_one(sql, &[]).await?.get::<_, i64>(0) == 0)
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_was_restarted_is_served_at_once_by_every_replica() -> Result<()> {
+    let stack = Stack::builder().tenants(2).env("POOL_TARGET", 3).start().await?;
+    stack.wait_for_pool(1).await?;
+    let session = stack.session(&["ecommerce"]).await?;
+    let token = session["sessionToken"].as_str().context("a token")?.to_owned();
+    let restart = format!("/api/preview/sessions/{token}/restart");
+    for _ in 0..12 {
+        let restarted = stack.gateway().post(&restart, &json!({})).await?.data(200);
+        ensure!(restarted["schemaStatus"] == "READY", "{restarted}");
+        // What each knows of the session may be older than the restart.
+        for replica in 0..2 {
+            stack.tenant(replica).session(&token).get(PRODUCTS).await?.data(200);
+        }
+    }
+    Ok(())
 }

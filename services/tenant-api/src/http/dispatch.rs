@@ -18,13 +18,13 @@ use super::{
     Answer, App, Call, Error, Result, Route,
     body::{JSON_LIMIT, Raw},
     call::Parts,
-    failure::{Failure, judge},
+    failure::{Failure, is_gone, judge},
     idempotency::{self, Claim},
     limits::Counted,
     metrics::Measured,
     query::Query,
     route::Body,
-    session::Admitted,
+    session::{Admitted, granted},
 };
 use crate::{
     audit,
@@ -97,7 +97,7 @@ async fn counted(
 async fn answer(
     app: Arc<App>,
     route: &Arc<Route>,
-    admitted: Admitted,
+    mut admitted: Admitted,
     parameters: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Result<Answer, Fault> {
@@ -139,7 +139,11 @@ async fn answer(
                 tracing::debug!(%error, attempt, "lost a race, running the request again");
                 tokio::time::sleep(std::time::Duration::from_millis(u64::from(attempt) * 5)).await;
             }
-            Failure::Moved(error) => return Err(moved(&app, &admitted, error).await),
+            Failure::Moved(error) if attempt == TRIES => {
+                let fault = Fault::new(codes::SESSION_NOT_READY, "This preview has just been prepared anew.");
+                return Err(fault.retry_after(1).because(error));
+            }
+            Failure::Moved(error) => admitted = moved(&app, &admitted, &route.path, error).await?,
         }
     }
     Err(Fault::internal("no try was left"))
@@ -155,16 +159,16 @@ fn segments(parameters: &RawPathParams) -> Option<Vec<String>> {
         .collect()
 }
 
-/// The database does not know what the cache says: the session ended a moment ago, or this is our fault.
-async fn moved(app: &App, admitted: &Admitted, error: sea_orm::DbErr) -> Fault {
-    app.directory.disown(admitted.token).await;
-    match app.directory.find(admitted.token).await.and_then(directory::ready) {
-        Err(fault) => fault,
-        Ok(now) if now.generation != admitted.tenant.generation => {
-            Fault::new(codes::SESSION_NOT_READY, "This preview has just been prepared anew.").retry_after(1)
-        }
-        Ok(_) => Fault::internal(error),
+/// The database does not know what the cache says: the session was prepared anew or ended a moment ago, or this is our
+/// fault.
+async fn moved(app: &App, admitted: &Admitted, path: &str, error: sea_orm::DbErr) -> Result<Admitted, Fault> {
+    let token = admitted.token;
+    app.directory.disown(token).await;
+    let tenant = directory::ready(app.directory.find(token).await?)?;
+    if tenant.generation == admitted.tenant.generation {
+        return Err(Fault::internal(error));
     }
+    granted(app, Admitted { tenant, token }, path)
 }
 
 struct Incoming {
@@ -211,6 +215,7 @@ impl Incoming {
         if let Some(settings) = settings {
             memory.insert(settings);
         }
+        let user = caller.as_ref().map(|caller| caller.id);
         roles::admit(&route, caller.as_ref())?;
         let query = Query::read(query.as_deref())?;
         let (body, mut details) = checked_body(route.body, &raw, caller.as_ref())?;
@@ -237,28 +242,36 @@ impl Incoming {
             memory: Mutex::new(memory),
         }));
 
-        let claim = if call.route().idempotent {
-            idempotency::claim(&call).await?
-        } else {
-            Claim::None
-        };
-        if let Claim::Replay(answer) = claim {
-            return Ok(*answer);
-        }
-        let mut answer = (call.route().handler)(call.clone()).await?;
-        if answer.is_refusal() {
-            idempotency::forget(&call, &claim);
-        } else {
-            audit::record(&call, &mut answer);
-            idempotency::keep(&call, &claim, &answer);
-        }
-        answer.near_limit = closing::close(&call).await?;
-        if access == Access::ReadWrite {
-            call.tx().commit().await?;
-        }
-        answer.statements = call.tx().statements();
-        Ok(answer)
+        handle(&call).await.map_err(|error| match (error, user) {
+            (Error::Database(error), Some(user)) if is_gone(&error, user) => caller::gone().because(error).into(),
+            (error, _) => error,
+        })
     }
+}
+
+/// Runs the handler and what follows from it, up to the commit.
+async fn handle(call: &Call) -> Result<Answer> {
+    let claim = if call.route().idempotent {
+        idempotency::claim(call).await?
+    } else {
+        Claim::None
+    };
+    if let Claim::Replay(answer) = claim {
+        return Ok(*answer);
+    }
+    let mut answer = (call.route().handler)(call.clone()).await?;
+    if answer.is_refusal() {
+        idempotency::forget(call, &claim);
+    } else {
+        audit::record(call, &mut answer);
+        idempotency::keep(call, &claim, &answer);
+    }
+    answer.near_limit = closing::close(call).await?;
+    if call.route().is_write() {
+        call.tx().commit().await?;
+    }
+    answer.statements = call.tx().statements();
+    Ok(answer)
 }
 
 /// Reads and checks a body: media type, size, syntax, then who may write its fields, then the fields. What is right of it,

@@ -82,7 +82,11 @@ async fn find(app: &App, headers: &HeaderMap) -> Result<Admitted, Fault> {
     Ok(Admitted { tenant, token })
 }
 
-fn granted(app: &App, admitted: Admitted, path: &str) -> Result<Admitted, Fault> {
+/// Passes a session that has the feature of a path.
+///
+/// # Errors
+/// 404 when it has not, or there is none.
+pub fn granted(app: &App, admitted: Admitted, path: &str) -> Result<Admitted, Fault> {
     match app.gates.judge(path, &admitted.tenant.enabled) {
         Gate::Open(_) => Ok(admitted),
         Gate::Closed(feature) => {

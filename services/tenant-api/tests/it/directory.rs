@@ -342,7 +342,6 @@ async fn a_session_on_a_fresh_schema_is_found_again_and_our_own_faults_are_not_b
     ))
     .await?;
     app.change_silently(|tenant| tenant.schema_name = moved.to_string());
-    app.visitor().get(products).await?.error(503, "SESSION_NOT_READY");
     app.visitor().get(products).await?.data(200);
 
     // The control plane says that nothing has changed: a missing right is a fault of ours.
