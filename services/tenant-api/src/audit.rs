@@ -25,7 +25,8 @@ pub fn record(call: &Call, answer: &mut Answer) {
     if !(by_staff || route.audited) {
         return;
     }
-    let entity = format!("{}.{}", route.module, route.resource);
+    let action = format!("{}.{}.{}", route.module, route.resource, route.operation);
+    let entity = format!("{}.{}", route.module, subject.resource.unwrap_or(route.resource));
     let title = if subject.title.is_empty() {
         String::new()
     } else {
@@ -41,7 +42,7 @@ pub fn record(call: &Call, answer: &mut Answer) {
         Uuid::now_v7().into(),
         actor.into(),
         name.into(),
-        format!("{entity}.{}", route.operation).into(),
+        action.into(),
         entity.into(),
         subject.id.into(),
         summary.into(),

@@ -2,6 +2,7 @@
 //! tables that got rows is looked at.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -29,7 +30,7 @@ struct Gathered {
     /// Tables that got rows.
     tables: BTreeSet<&'static str>,
     /// What must hold, in SQL, and the refusal when it does not.
-    rules: Vec<(&'static str, Fault)>,
+    rules: Vec<(Cow<'static, str>, Fault)>,
 }
 
 impl Closing {
@@ -51,8 +52,8 @@ impl Closing {
 
     /// A condition that must hold at the end. It sees what was written at once, and nothing that is gathered; whoever
     /// could break it meanwhile must be kept waiting by a lock.
-    pub fn require(&self, condition: &'static str, refusal: Fault) {
-        self.gathered().rules.push((condition, refusal));
+    pub fn require(&self, condition: impl Into<Cow<'static, str>>, refusal: Fault) {
+        self.gathered().rules.push((condition.into(), refusal));
     }
 
     fn gather(&self, sql: &str, values: impl IntoIterator<Item = Value>, table: Option<&'static str>) {
@@ -101,7 +102,8 @@ async fn write(call: &Call, gathered: Gathered) -> Result<Vec<&'static str>> {
     }
     let from = limit(call) - i64::try_from(CROWDED).unwrap_or(0);
     let crowded = |table: &&str| format!("SELECT '{table}' AS found WHERE {} > {from}", size(table, &writes));
-    let broken = |(i, (condition, _)): (usize, &(&str, Fault))| format!("SELECT '{i}' AS found WHERE NOT {condition}");
+    let broken =
+        |(i, (condition, _)): (usize, &(Cow<'_, str>, Fault))| format!("SELECT '{i}' AS found WHERE NOT {condition}");
     let mut found: Vec<String> = tables.iter().map(crowded).collect();
     found.extend(rules.iter().enumerate().map(broken));
     if found.is_empty() {

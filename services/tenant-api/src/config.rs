@@ -106,7 +106,7 @@ impl Config {
                 app_env,
                 "Shared by the processes of one installation.",
             ),
-            jwt_secret: reader.secret("JWT_SECRET", app_env, "Signs access tokens; at least 32 bytes."),
+            jwt_secret: reader.key("JWT_SECRET", app_env, "Signs access tokens; at least 32 bytes."),
             origins: reader.parsed(
                 "CORS_ORIGIN",
                 "http://localhost:3002,http://localhost:3004",
@@ -141,7 +141,7 @@ impl Config {
                     "SESSION_REQUESTS_AT_ONCE",
                     6,
                     1..=1000,
-                    "Requests of one session that run at once, the others wait; less than DB_POOL_SIZE.",
+                    "Requests of one session that run at once, the others wait; fewer than DB_POOL_SIZE leave some to other sessions.",
                 ))
                 .unwrap_or(6),
                 requests_per_minute: small(reader.number(

@@ -113,6 +113,12 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .filter(|value| !value.is_empty())
 }
 
+/// Who called was deleted while the request ran.
+#[must_use]
+pub fn gone() -> Fault {
+    Fault::new(codes::UNAUTHORIZED, "This account is gone. Sign in with another one.")
+}
+
 /// Tells who is signed in. A bearer token wins over the cookie; a bad one is 401 unless `ignores_bearer`, a bad cookie
 /// counts as not signed in.
 ///

@@ -54,6 +54,8 @@ pub(super) enum Content {
 pub struct Subject {
     /// Its id.
     pub id: Option<Uuid>,
+    /// Its resource, where that is not the route's.
+    pub resource: Option<&'static str>,
     /// What people call it.
     pub title: String,
     /// Field to `[before, after]`, without secrets.

@@ -11,10 +11,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get},
 };
+use bytes::Bytes;
 use domain::Clock;
 use fault::{Envelope, Fault, codes};
 use serde_json::json;
-use service::{http::Cached, lifecycle::Lifecycle};
+use service::lifecycle::Lifecycle;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowOrigin, CorsLayer},
@@ -64,7 +65,7 @@ pub struct App {
     /// Which feature each of their paths belongs to.
     pub gates: Gates,
     /// What they are, in OpenAPI.
-    pub openapi: Cached,
+    pub openapi: Bytes,
     /// Hashes passwords, as many at once as there are processors.
     pub hashing: Hasher,
 }
@@ -130,7 +131,7 @@ impl App {
             .fallback(async || Fault::new(codes::NOT_FOUND, "There is no such route."))
             .layer(middleware::from_fn_with_state(Arc::clone(self), session::admit))
             .route(
-                "/health",
+                openapi::HEALTH,
                 get(async || Envelope::new(json!({ "status": "ok" }))).fallback(read_only),
             )
             .layer(DefaultBodyLimit::disable())

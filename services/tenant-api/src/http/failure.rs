@@ -3,6 +3,7 @@
 use fault::{Fault, codes};
 use sea_orm::{
     DbErr, RuntimeErr,
+    prelude::Uuid,
     sqlx::{self, postgres::PgDatabaseError},
 };
 
@@ -85,8 +86,14 @@ fn fields(error: &PgDatabaseError, suffix: &str) -> Vec<String> {
     middle.map(camel).into_iter().collect()
 }
 
+/// The fields of the unique key that a row was refused for.
+#[must_use]
+pub fn taken(error: &DbErr) -> Option<Vec<String>> {
+    database(error).filter(|cause| cause.code() == "23505").map(key)
+}
+
 /// The fields of a unique key, from `Key (user_id, name)=(…) already exists.`
-fn taken(error: &PgDatabaseError) -> Vec<String> {
+fn key(error: &PgDatabaseError) -> Vec<String> {
     let columns = error
         .detail()
         .and_then(|detail| detail.split_once('(')?.1.split_once(")=("));
@@ -103,6 +110,19 @@ fn camel(column: &str) -> String {
         name.push_str(letters.as_str());
     }
     name
+}
+
+/// Whether a row refers to a user who is gone.
+#[must_use]
+pub fn is_gone(error: &DbErr, user: Uuid) -> bool {
+    let names = |cause: &PgDatabaseError| {
+        let (gone, table) = (format!("=({user})"), "table \"users\"");
+        cause.code() == "23503"
+            && cause
+                .detail()
+                .is_some_and(|text| text.contains(&gone) && text.contains(table))
+    };
+    database(error).is_some_and(names)
 }
 
 /// Judges an error.
@@ -129,7 +149,7 @@ pub fn judge(error: DbErr) -> Failure {
         // Statement timeout, lock timeout, a transaction that idled too long.
         "57014" | "55P03" | "25P03" => Failure::Fault(Fault::unavailable(1, error)),
         "23505" => {
-            let names = taken(cause);
+            let names = key(cause);
             let message = names.first().map_or("This value is taken.".to_owned(), |name| {
                 format!("{name}: this value is taken.")
             });

@@ -11,7 +11,7 @@ use crate::resource::{
     value,
 };
 
-/// The parameters of a request. Of a repeated one the last counts.
+/// The parameters of a request. One that is repeated counts as a comma list.
 #[derive(Clone, Debug, Default)]
 pub struct Query(HashMap<String, String>);
 
@@ -19,7 +19,7 @@ impl Query {
     /// Reads a query string.
     ///
     /// # Errors
-    /// 400 when its percent encoding is broken, or a parameter is given twice.
+    /// 400 when its percent encoding is broken.
     pub fn read(raw: Option<&str>) -> Result<Self, Fault> {
         let bad = || {
             Fault::new(
@@ -47,25 +47,21 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decode(name)?, decode(value)?))
         };
-        let mut values = HashMap::new();
+        let mut values: HashMap<String, String> = HashMap::new();
         for pair in pairs {
             let (name, value) = read(pair)?;
-            if values.contains_key(&name) {
-                let message = format!("The query gives {name:.100?} more than once: give each parameter once.");
-                return Err(Fault::new(codes::BAD_REQUEST, message));
-            }
-            values.insert(name, value);
+            values
+                .entry(name)
+                .and_modify(|known| *known = format!("{known},{value}"))
+                .or_insert(value);
         }
         Ok(Self(values))
     }
 
-    /// A parameter; an empty one counts as left out.
+    /// A parameter, without white space around it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(|value| value.trim())
-            .filter(|value| !value.is_empty())
+        self.0.get(name).map(|value| value.trim())
     }
 
     /// Checks the parameters of `fields`; unknown ones are passed over.
@@ -76,7 +72,9 @@ impl Query {
         let mut details = Vec::new();
         let mut kept = Map::new();
         for field in fields {
-            match self.get(field.name) {
+            // No words find everything.
+            let is_blank = |text: &&str| text.is_empty() && matches!(field.kind, Kind::Text);
+            match self.get(field.name).filter(|text| !is_blank(text)) {
                 Some(text) => {
                     if let Some(value) = typed(field, text, field.name, &mut details) {
                         kept.insert(field.name.to_owned(), value);
@@ -119,31 +117,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percent_encoding_must_be_whole_and_each_parameter_given_once() {
-        assert_eq!(
-            Query::read(Some("q=a%20b+c&page=2"))
-                .ok()
-                .and_then(|q| q.get("q").map(str::to_owned)),
-            Some("a b c".into())
-        );
-        for wrong in ["q=%", "q=%2", "q=%zz", "q=%ff", "%=1", "q=1&q=1", "q=&%71=1"] {
+    fn percent_encoding_must_be_whole_and_repeats_are_a_list() {
+        for (raw, q) in [
+            ("q=a%20b+c&page=2", "a b c"),
+            ("q=a&page=2&q=b&%71=c", "a,b,c"),
+            ("q", ""),
+        ] {
+            let read = Query::read(Some(raw)).ok();
+            assert_eq!(read.as_ref().and_then(|query| query.get("q")), Some(q), "{raw}");
+        }
+        for wrong in ["q=%", "q=%2", "q=%zz", "q=%ff", "%=1"] {
             assert!(Query::read(Some(wrong)).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn parameters_are_checked_like_fields() {
-        static FIELDS: &[Field] = &[Field::int("page").min("1").default("1"), Field::bool("unread")];
+        static FIELDS: &[Field] = &[
+            Field::int("page").min("1").default("1"),
+            Field::bool("unread"),
+            Field::text("q", "9"),
+        ];
         let read = |raw| {
             Query::read(Some(raw))
                 .and_then(|query| query.checked(FIELDS))
                 .map(Value::Object)
         };
         assert_eq!(
-            read("page=3&unread=true&other=1").ok(),
-            Some(json!({"page": 3, "unread": true}))
+            read("page=3&unread=true&other=1&other=2").ok(),
+            Some(json!({"page": 3, "unread": true, "q": null}))
         );
-        assert_eq!(read("").ok(), Some(json!({"page": 1, "unread": null})));
-        assert!(read("page=0").is_err() && read("page=x").is_err() && read("unread=yes").is_err());
+        assert_eq!(read("q=").ok(), Some(json!({"page": 1, "unread": null, "q": null})));
+        for wrong in ["page=0", "page=x", "page=", "page=1&page=1", "unread=yes", "unread="] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -26,10 +26,11 @@ pub enum Who {
 }
 
 impl Who {
-    /// Whether a list has `mine`: owners see their own rows, others may see more (contract README section 6).
+    /// Whether a list has `mine`: owners see their own rows, others, at least admins, may see more (contract README
+    /// section 6).
     #[must_use]
     pub fn has_mine(who: &[Self]) -> bool {
-        who.contains(&Self::Owner) && who.len() > 1
+        who.contains(&Self::Owner)
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     http::{Route, Who, route::Body, session},
-    resource::{Field, Returns, Write},
+    resource::{Field, Returns, Shape, Write},
 };
 
 /// The answer of success, by its status.
@@ -20,7 +20,7 @@ pub fn success(route: &Route, schemas: &mut Schemas) -> (String, Value) {
     let described = |text: &str, content: Value| json!({ "description": text, "content": content });
     let mut answer = match route.returns {
         Returns::Fields(fields) => described("Done.", json_of(&envelope(schemas.fields(fields), None))),
-        Returns::One(shape) => described("Done.", json_of(&envelope(schemas.shape(shape, Extent::Whole), None))),
+        Returns::One(shape) => one(shape, schemas),
         Returns::Page(shape) => {
             let rows = array(&schemas.shape(shape, Extent::Plain));
             let pagination = json!({ "$ref": "#/components/schemas/Pagination" });
@@ -47,6 +47,12 @@ pub fn success(route: &Route, schemas: &mut Schemas) -> (String, Value) {
         answer["headers"] = Value::Object(headers);
     }
     (route.status.to_string(), answer)
+}
+
+/// The answer with one row or shape.
+pub fn one(shape: &'static Shape, schemas: &mut Schemas) -> Value {
+    let content = json_of(&envelope(schemas.shape(shape, Extent::Whole), None));
+    json!({ "description": "Done.", "content": content })
 }
 
 fn array(items: &Value) -> Value {

@@ -16,10 +16,14 @@ pub const PATH: &str = "/api/v1/openapi.json";
 /// Where the page is that shows it.
 pub const PAGE: &str = "/api/v1/docs";
 
+/// Where it is told that the process serves.
+pub const HEALTH: &str = "/health";
+
 const ABOUT: &str = "The application of one preview session. Every call names its session in `X-Preview-Session`. \
     Answers are `{\"success\":true,\"data\":…}`, lists with `pagination`; refusals are `{\"success\":false,\"error\":…}` \
     with a stable `code`. Amounts are decimal strings with two digits, ids are UUIDs, instants are RFC 3339 in UTC; \
-    absent values are `null`. Every answer carries `X-Request-Id`. Unknown query parameters are passed over.";
+    absent values are `null`. Every answer carries `X-Request-Id`. Unknown query parameters are passed over. \
+    Besides what each operation lists, a path answers a method that it does not have with 405 `METHOD_NOT_ALLOWED`.";
 
 /// Describes routes.
 #[must_use]
@@ -36,6 +40,7 @@ pub fn document<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Value {
     }
     paths.insert(PATH.to_owned(), json!({ "get": operation::document(&mut answers) }));
     paths.insert(PAGE.to_owned(), json!({ "get": operation::page() }));
+    paths.insert(HEALTH.to_owned(), json!({ "get": operation::health(&mut schemas) }));
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -1,5 +1,6 @@
 //! One operation of the document.
 
+use fault::codes;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -8,7 +9,10 @@ use super::{
     schema::Schemas,
     tag,
 };
-use crate::http::{Route, Who, route::Body, session};
+use crate::{
+    http::{Route, Who, route::Body, session},
+    resource::{Field, Shape},
+};
 
 /// Describes a route.
 pub fn describe(route: &Route, slugs: &Slugs, schemas: &mut Schemas, shared: &mut Map<String, Value>) -> Value {
@@ -77,10 +81,12 @@ fn description(route: &Route) -> String {
         Who::Module(role) => format!("the role {}.{role}", route.module),
     };
     let callers: Vec<String> = route.who.iter().map(caller).collect();
-    let mut text = format!("For {}; admins may always.", callers.join(", "));
-    if route.who.contains(&Who::Public) {
-        "For any visitor.".clone_into(&mut text);
-    }
+    let mut text = match route.who {
+        [Who::Public] => "For any visitor.".to_owned(),
+        // Without sign-in: what the role is held by comes in a header.
+        [Who::Public, Who::Module(role)] => format!("For whoever holds the role {}.{role}.", route.module),
+        _ => format!("For {}; admins may always.", callers.join(", ")),
+    };
     if route.idempotent {
         text.push_str(" With an `Idempotency-Key`, a repeated request gets the first answer again.");
     }
@@ -114,25 +120,32 @@ fn body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
 
 /// The document itself: of everything, or of what a session has.
 pub fn document(shared: &mut Map<String, Value>) -> Value {
-    let tag = json!({ "description": "What the document is known by.", "schema": { "type": "string" } });
     let content = json!({ "application/json": { "schema": { "type": "object" } } });
-    let mut answers = Map::from_iter([
-        (
-            "200".to_owned(),
-            json!({ "description": "The document.", "headers": { "ETag": tag }, "content": content }),
-        ),
-        (
-            "304".to_owned(),
-            json!({ "description": "It is the one that `If-None-Match` names." }),
-        ),
-    ]);
-    answers.extend(answers::refusals(answers::of_session(), shared));
+    let mut answers = Map::from_iter([(
+        "200".to_owned(),
+        json!({ "description": "The document.", "content": content }),
+    )]);
+    answers.extend(answers::refusals(
+        vec![codes::PAYLOAD_TOO_LARGE, codes::INTERNAL],
+        shared,
+    ));
     json!({
         "operationId": "document",
         "summary": "This document",
-        "description": "Of everything that is served; of what a session has, when the request names one.",
+        "description": "Of everything that is served; of what a session has, when the request names one that is live.",
         "security": [{}, { "session": [] }],
         "responses": answers,
+    })
+}
+
+/// Whether the process serves.
+pub fn health(schemas: &mut Schemas) -> Value {
+    static HEALTH: Shape = Shape::of("Health", &[Field::one_of("status", &["ok"]).required()]);
+    json!({
+        "operationId": "health",
+        "summary": "Whether it serves",
+        "security": [],
+        "responses": { "200": answers::one(&HEALTH, schemas) },
     })
 }
 

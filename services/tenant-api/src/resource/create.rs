@@ -11,7 +11,7 @@ use super::{
     spec::{Change, find_column},
     value,
 };
-use crate::http::{Answer, Call, Result, answer::Subject};
+use crate::http::{Answer, Call, Result, answer::Subject, failure::taken};
 
 /// The handler.
 ///
@@ -46,6 +46,10 @@ pub async fn write<R: Resource>(call: &Call, values: &Map<String, Value>) -> Res
     if let Some(id) = find_column::<R>("id") {
         row.try_set(id, Uuid::now_v7().into())?;
     }
+    // The same instant in every row that one request makes.
+    for column in ["createdAt", "updatedAt"].into_iter().filter_map(find_column::<R>) {
+        row.try_set(column, call.now().into())?;
+    }
     for (name, value) in values {
         // What is left to the database's default is not named.
         if let (Some(column), Some(field), false) = (find_column::<R>(name), R::SPEC.field(name), value.is_null()) {
@@ -53,7 +57,10 @@ pub async fn write<R: Resource>(call: &Call, values: &Map<String, Value>) -> Res
         }
     }
     call.closing().watch(R::SPEC.table);
-    Ok(row.insert(call.tx()).await?)
+    row.insert(call.tx()).await.map_err(|error| {
+        let fault = taken(&error).and_then(|fields| R::taken(&fields));
+        fault.map_or_else(|| error.into(), Into::into)
+    })
 }
 
 /// The answer for a new row.
@@ -70,6 +77,7 @@ pub async fn created<R: Resource>(call: &Call, row: R::Model) -> Result<Answer> 
     let location = format!("{}/{}", call.address(), id.unwrap_or_default());
     let subject = Subject {
         id,
+        resource: Some(R::SPEC.name),
         title: present::title(&json),
         ..Subject::default()
     };

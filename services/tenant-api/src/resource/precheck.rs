@@ -61,12 +61,19 @@ pub async fn precheck<R: Resource>(call: &Call, change: &mut Change<'_, R>) -> R
             .flatten()
             .filter_map(Value::as_str)
             .collect();
-        let free = wish.settle(&taken).ok_or_else(|| {
+        let is_free = |slug: &str| !taken.contains(&slug) && !is_reserved(call, spec.path, slug);
+        let free = wish.settle(is_free).ok_or_else(|| {
             Fault::new(codes::CONFLICT, format!("{}: this value is taken.", field.name)).detail(field.name, "is taken")
         })?;
         change.set(field.name, free);
     }
     Ok(())
+}
+
+/// Whether an address with this slug would lead elsewhere: to a row by its id, or to an action beside the rows.
+fn is_reserved(call: &Call, path: &str, slug: &str) -> bool {
+    let address = format!("{path}/{slug}");
+    value::id(slug).is_some() || call.app().routes.iter().any(|route| route.path.ends_with(&address))
 }
 
 /// References of a body to rows that do not exist.

@@ -29,10 +29,9 @@ impl Wish {
         text
     }
 
-    /// The slug to take when `taken` are not free; `None` when the sent one is taken.
+    /// The slug to take; `None` when the sent one is not free.
     #[must_use]
-    pub fn settle(self, taken: &[&str]) -> Option<String> {
-        let is_free = |slug: &str| !taken.contains(&slug);
+    pub fn settle(self, is_free: impl Fn(&str) -> bool) -> Option<String> {
         match self {
             Self::Sent(slug) => is_free(&slug).then_some(slug),
             Self::Made(slug) if is_free(&slug) => Some(slug),
@@ -146,11 +145,14 @@ mod tests {
     #[test]
     fn a_made_slug_is_numbered_and_a_sent_one_is_not() {
         assert_eq!(
-            Wish::Made("lamp".into()).settle(&["lamp", "lamp-2"]),
+            Wish::Made("lamp".into()).settle(|slug| !["lamp", "lamp-2"].contains(&slug)),
             Some("lamp-3".into())
         );
-        assert_eq!(Wish::Made("lamp".into()).settle(&["lamp-2"]), Some("lamp".into()));
-        assert_eq!(Wish::Sent("lamp".into()).settle(&["lamp"]), None);
+        assert_eq!(
+            Wish::Made("lamp".into()).settle(|slug| slug != "lamp-2"),
+            Some("lamp".into())
+        );
+        assert_eq!(Wish::Sent("lamp".into()).settle(|slug| slug != "lamp"), None);
         assert_eq!(numbered(&"x".repeat(80), 12).len(), LONGEST);
     }
 }

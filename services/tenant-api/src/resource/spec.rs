@@ -2,7 +2,7 @@
 
 use std::{future::Future, str::FromStr};
 
-use fault::Code;
+use fault::{Code, Fault};
 use sea_orm::{
     ActiveModelBehavior, ColumnTrait, Condition, EntityTrait, IdenStatic, IntoActiveModel, Iterable, ModelTrait,
     sea_query::Expr,
@@ -172,8 +172,12 @@ pub trait Resource:
     const COMPUTED: &'static [Field] = &[];
     /// Rows of others that are embedded where one row is shown; lists leave them out.
     const EMBEDS: &'static [Field] = &[];
-    /// Codes that its rules refuse a new, changed or deleted row with, beside the general ones.
-    const ERRORS: &'static [Code] = &[];
+    /// Codes that its rules refuse a new row with, beside the general ones.
+    const CREATE_ERRORS: &'static [Code] = &[];
+    /// The same of a changed row.
+    const UPDATE_ERRORS: &'static [Code] = &[];
+    /// The same of a row that is deleted.
+    const DELETE_ERRORS: &'static [Code] = &[];
     /// What is shown of a row.
     const ROW: &'static Shape = &Shape {
         name: Self::SPEC.table,
@@ -228,6 +232,13 @@ pub trait Resource:
         _row: Option<&Self::Model>,
     ) -> impl Future<Output = Result<bool>> + Send {
         async { Ok(false) }
+    }
+
+    /// The refusal of a new row when another request has just taken its unique key of these fields, where the general
+    /// conflict will not do.
+    #[must_use]
+    fn taken(_fields: &[String]) -> Option<Fault> {
+        None
     }
 
     /// Checks and completes a change before it is written.
@@ -320,7 +331,7 @@ pub fn routes<R: Resource>() -> Vec<Route> {
                 .body(spec.fields)
                 .created()
                 .returns(R::ROW)
-                .errors(R::ERRORS),
+                .errors(R::CREATE_ERRORS),
         );
     }
     if let Some(who) = operations.update {
@@ -328,7 +339,7 @@ pub fn routes<R: Resource>() -> Vec<Route> {
             .who(who)
             .changes(spec.fields)
             .returns(R::ROW)
-            .errors(R::ERRORS);
+            .errors(R::UPDATE_ERRORS);
         routes.push(if spec.versioned { route.versioned() } else { route });
     }
     if let Some(who) = operations.delete {
@@ -336,7 +347,7 @@ pub fn routes<R: Resource>() -> Vec<Route> {
             Route::delete(&one, "delete", super::delete::delete::<R>)
                 .who(who)
                 .returns_id()
-                .errors(R::ERRORS),
+                .errors(R::DELETE_ERRORS),
         );
     }
     routes

@@ -139,6 +139,7 @@ pub fn subject<R: Resource>(before: &R::Model, after: &R::Model) -> Subject {
     };
     Subject {
         id,
+        resource: Some(R::SPEC.name),
         changes: (!changes.is_empty()).then_some(Value::Object(changes)),
         ..Subject::default()
     }

@@ -611,3 +611,77 @@ async fn who_calls_is_asked_before_a_path_is_judged() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_deleted_while_calling_is_signed_out_and_not_blamed() -> Result<()> {
+    let app = App::start(&[]).await?;
+    let (admin, aiko) = (app.admin().await?, app.user().await?);
+    let account = format!("/api/v1/users/{}", app.user_id(AIKO).await?);
+    let calls = (0..4).map(|call| {
+        let (admin, aiko, account) = (admin.clone(), aiko.clone(), account.clone());
+        async move {
+            let address = json!({"recipient": "A", "line1": "B", "city": "C", "postalCode": "1", "country": "DE"});
+            let passwords = json!({"currentPassword": PASSWORD, "newPassword": "Another-1-password"});
+            match call {
+                0 => admin.delete(&account).await,
+                1 => aiko.post("/api/v1/users/me/addresses", &address).await,
+                _ => aiko.post("/api/v1/auth/password", &passwords).await,
+            }
+        }
+    });
+    let replies = app.race(calls).await?;
+    replies[0].data(200);
+    for reply in &replies[1..] {
+        assert!(
+            [200, 201, 401].contains(&reply.status().as_u16()),
+            "{}",
+            reply.answer.text()
+        );
+    }
+    aiko.get(ME).await?.error(401, "UNAUTHORIZED");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_for_a_new_password_does_not_outlive_the_account() -> Result<()> {
+    let app = App::start(&[]).await?;
+    let link = json!({"email": AIKO});
+    app.visitor()
+        .post("/api/v1/auth/forgot-password", &link)
+        .await?
+        .data(200);
+    let (mails, _) = app
+        .visitor()
+        .get("/api/v1/sandbox/emails?template=core.password-reset")
+        .await?
+        .list();
+    let token = mails[0]["actionUrl"]
+        .as_str()
+        .and_then(|url| url.split_once("token="))
+        .map(|(_, token)| token);
+    let account = format!("/api/v1/users/{}", app.user_id(AIKO).await?);
+    let admin = app.admin().await?;
+    for status in ["disabled", "active"] {
+        admin.patch(&account, &json!({"status": status})).await?.data(200);
+    }
+    let chosen = json!({"token": token, "newPassword": "Another-1-password"});
+    app.visitor()
+        .post("/api/v1/auth/reset-password", &chosen)
+        .await?
+        .error(422, "TOKEN_INVALID");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admins_see_every_device_and_may_ask_for_their_own() -> Result<()> {
+    let app = App::start(&[]).await?;
+    let (admin, _aiko) = (app.admin().await?, app.user().await?);
+    let devices = "/api/v1/auth/sessions";
+    assert_eq!(admin.get(devices).await?.list().1.total, 2);
+    assert_eq!(admin.get(&format!("{devices}?mine=true")).await?.list().1.total, 1);
+    assert_eq!(
+        admin.get(&format!("{devices}?mine=yes")).await?.invalid_fields(),
+        ["mine"]
+    );
+    Ok(())
+}

@@ -177,6 +177,11 @@ async fn only_accepted_types_and_sizes_are_taken() -> Result<()> {
         .error(415, "UNSUPPORTED_MEDIA_TYPE");
     assert_eq!(upload(&api, b"").await?.invalid_fields(), ["file"]);
     assert_eq!(send(&api, &[("altText", None, b"x")]).await?.invalid_fields(), ["file"]);
+    let latin = [
+        ("altText", None, b"\xe9".as_slice()),
+        ("file", Some("picture.png"), PNG),
+    ];
+    assert_eq!(send(&api, &latin).await?.invalid_fields(), ["altText"]);
     let twice: [(&str, Option<&str>, &[u8]); 2] = [("file", Some("a"), PNG), ("file", Some("b"), PNG)];
     assert_eq!(send(&api, &twice).await?.invalid_fields(), ["file"]);
     let odd: [(&str, Option<&str>, &[u8]); 2] = [("file", Some("a"), PNG), ("role", None, b"ADMIN")];

@@ -203,10 +203,10 @@ async fn form(raw: &Raw) -> Result<Form, Fault> {
         let bytes = part.bytes().await.map_err(|error| broken(&error.body_text()))?;
         match name.as_str() {
             "file" if file.is_none() => file = Some((filename.unwrap_or_else(|| cleaned("")), bytes)),
-            "altText" if alt_text.is_none() => {
-                let sent = json!(String::from_utf8_lossy(&bytes));
-                alt_text = value::normalise(&ALT_TEXT, sent, "altText", &mut details);
-            }
+            "altText" if alt_text.is_none() => match std::str::from_utf8(&bytes) {
+                Ok(sent) => alt_text = value::normalise(&ALT_TEXT, json!(sent), "altText", &mut details),
+                Err(_) => details.push(Detail::new(name, "must be UTF-8")),
+            },
             "file" | "altText" => details.push(Detail::new(name, "must be sent once")),
             _ => details.push(Detail::new(value::shown(&name), "is not a known field")),
         }

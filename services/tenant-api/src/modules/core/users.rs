@@ -100,7 +100,8 @@ impl Resource for Entity {
         },
     };
 
-    const ERRORS: &'static [Code] = &[codes::LAST_ADMIN, codes::INVALID_STATE];
+    const UPDATE_ERRORS: &'static [Code] = &[codes::LAST_ADMIN];
+    const DELETE_ERRORS: &'static [Code] = &[codes::LAST_ADMIN, codes::INVALID_STATE];
 
     async fn prepare(call: &Call, change: &mut Change<'_, Self>) -> Result<()> {
         let Some(before) = change.before else { return Ok(()) };
@@ -113,7 +114,12 @@ impl Resource for Entity {
     }
 
     async fn written(call: &Call, before: Option<&Model>, after: &Model) -> Result<()> {
-        if before.is_none_or(|before| before.role == after.role) {
+        let Some(before) = before else { return Ok(()) };
+        if before.status != after.status && after.status == "disabled" {
+            let sql = "DELETE FROM password_reset_tokens WHERE user_id = $1 AND used_at IS NULL";
+            call.closing().write(sql, [after.id.into()]);
+        }
+        if before.role == after.role {
             return Ok(());
         }
         let body = format!("You are {} now.", after.role);

@@ -204,6 +204,16 @@ async fn held(call: &Call) -> Result<(Holder, Cart)> {
     Ok((holder, cart))
 }
 
+/// The same where an empty cart will do, which a user has without having put anything in it.
+async fn held_or_empty(call: &Call) -> Result<(Holder, Option<Cart>)> {
+    let holder = Holder::of(call);
+    let cart = find(call, &holder).await?;
+    match (&cart, &holder) {
+        (None, Holder::Token(_) | Holder::Nobody) => Err(Fault::not_found().into()),
+        (Some(_), _) | (None, Holder::User(_)) => Ok((holder, cart)),
+    }
+}
+
 /// The lines of a cart, as they are now.
 async fn lines(call: &Call, cart: &Cart) -> Result<Vec<Line>> {
     let sql = format!(
@@ -334,9 +344,6 @@ async fn add(call: Call) -> Result<Answer> {
         .ok_or_else(|| Fault::field("productId", "names no product that is for sale"))?;
     let (name, stock): (String, i32) = (row.try_get("", "name")?, row.try_get("", "stock")?);
     let count = |column| row.try_get::<i64>("", column).map(|n| u64::try_from(n).unwrap_or(0));
-    if quantity > stock {
-        return Err(out_of_stock("quantity", &name, stock).into());
-    }
     let (cart, token) = match row.try_get::<Option<Uuid>>("", "id")? {
         Some(id) => (
             Cart {
@@ -439,8 +446,8 @@ async fn remove(call: Call) -> Result<Answer> {
 
 async fn empty(call: Call) -> Result<Answer> {
     let holder = Holder::of(&call);
-    let cart = find(&call, &holder).await?;
-    if let Some(cart) = &cart {
+    let mut cart = find(&call, &holder).await?;
+    if let Some(cart) = &mut cart {
         call.tx()
             .execute_raw(statement(
                 "DELETE FROM ecommerce_cart_items WHERE cart_id = $1",
@@ -448,11 +455,8 @@ async fn empty(call: Call) -> Result<Answer> {
             ))
             .await?;
         coupon(&call, cart.id, None).await?;
+        cart.coupon_code = None;
     }
-    let cart = cart.map(|cart| Cart {
-        coupon_code: None,
-        ..cart
-    });
     let token = holder.token().filter(|_| cart.is_some());
     show(&call, cart.as_ref(), token).await
 }
@@ -466,31 +470,35 @@ async fn coupon(call: &Call, cart: Uuid, code: Option<&str>) -> Result<()> {
 }
 
 async fn set_coupon(call: Call) -> Result<Answer> {
-    let (holder, cart) = held(&call).await?;
+    let (holder, cart) = held_or_empty(&call).await?;
     let code = call
         .body()
         .get("code")
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    let lines = lines(&call, &cart).await?;
+    let lines = match &cart {
+        Some(cart) => lines(&call, cart).await?,
+        None => Vec::new(),
+    };
     let discount = quote(&call, &code, &lines).await?.map_err(Issue::fault)?;
-    coupon(&call, cart.id, Some(&code)).await?;
+    match &cart {
+        Some(cart) => coupon(&call, cart.id, Some(&code)).await?,
+        None => {
+            open(&call, buyer(&call), Some(code.clone())).await?;
+            call.closing().watch("ecommerce_carts");
+        }
+    }
     priced(&call, &lines, Some((&code, Ok(discount))), holder.token()).await
 }
 
 async fn remove_coupon(call: Call) -> Result<Answer> {
-    let (holder, cart) = held(&call).await?;
-    coupon(&call, cart.id, None).await?;
-    show(
-        &call,
-        Some(&Cart {
-            coupon_code: None,
-            ..cart
-        }),
-        holder.token(),
-    )
-    .await
+    let (holder, mut cart) = held_or_empty(&call).await?;
+    if let Some(cart) = &mut cart {
+        coupon(&call, cart.id, None).await?;
+        cart.coupon_code = None;
+    }
+    show(&call, cart.as_ref(), holder.token()).await
 }
 
 /// Adds the lines of a visitor's cart to the caller's; the other cart goes.

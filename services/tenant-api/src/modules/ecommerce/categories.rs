@@ -78,7 +78,8 @@ impl Resource for Entity {
     };
 
     const COMPUTED: &'static [Field] = &[Field::int("productCount").required()];
-    const ERRORS: &'static [Code] = &[CATEGORY_DEPTH];
+    const CREATE_ERRORS: &'static [Code] = &[CATEGORY_DEPTH];
+    const UPDATE_ERRORS: &'static [Code] = Self::CREATE_ERRORS;
 
     async fn prepare(call: &Call, change: &mut Change<'_, Self>) -> Result<()> {
         let Some(parent) = change.id("parentId") else {

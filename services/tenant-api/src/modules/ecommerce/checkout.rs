@@ -38,6 +38,9 @@ const CART_EMPTY: Code = Code::new("CART_EMPTY", Kind::Conflict);
 /// A product in the cart is no longer active.
 const PRODUCT_UNAVAILABLE: Code = Code::new("PRODUCT_UNAVAILABLE", Kind::Conflict);
 
+/// Lines that the buyer's mail lists at most: a mail holds 20,000 characters.
+const LISTED: usize = 40;
+
 /// The route.
 #[must_use]
 pub fn routes() -> Vec<Route> {
@@ -280,6 +283,7 @@ async fn finish(
     let json = present::one::<orders::Entity>(call, shop).await?;
     let subject = Subject {
         id: Some(id),
+        resource: Some(orders::Entity::SPEC.name),
         title,
         ..Subject::default()
     };
@@ -302,7 +306,7 @@ fn level(line: &Line) -> stock::Level<'_> {
 async fn tell(call: &Call, order: &Order, shop: &orders::Model) -> Result<()> {
     let ledger = &order.order;
     let mut text = vec![format!("Thank you. We have your order {}.", ledger.number)];
-    text.extend(order.items.iter().map(|item| {
+    text.extend(order.items.iter().take(LISTED).map(|item| {
         format!(
             "{} × {}: {} {}",
             item.quantity,
@@ -311,6 +315,9 @@ async fn tell(call: &Call, order: &Order, shop: &orders::Model) -> Result<()> {
             ledger.currency
         )
     }));
+    if order.items.len() > LISTED {
+        text.push(format!("And {} more products.", order.items.len() - LISTED));
+    }
     text.push(format!("Total: {} {}.", money(ledger.total), ledger.currency));
     if ledger.status == "pending" {
         text.push("You pay on delivery.".to_owned());

@@ -170,8 +170,11 @@ impl Resource for Entity {
         if compare.is_some_and(|compare| Some(compare) <= price) {
             return Err(Fault::field("compareAtPrice", "must be above price").into());
         }
-        if change.is_create() && !call.is_staff() {
-            change.set("sellerId", json!(sellers::of_caller(call).await?));
+        if !call.is_staff() {
+            sellers::must_stay_approved(call)?;
+            if change.is_create() {
+                change.set("sellerId", json!(sellers::of_caller(call).await?));
+            }
         }
         Ok(())
     }

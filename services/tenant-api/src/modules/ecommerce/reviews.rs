@@ -89,7 +89,7 @@ impl Resource for Entity {
     };
 
     const COMPUTED: &'static [Field] = &[Field::object("author", &users::USER_CARD).required()];
-    const ERRORS: &'static [Code] = &[ALREADY_REVIEWED];
+    const CREATE_ERRORS: &'static [Code] = &[ALREADY_REVIEWED];
 
     async fn visible(call: &Call) -> Result<Condition> {
         if call.is_staff() {
@@ -129,11 +129,7 @@ impl Resource for Entity {
                 return Err(Fault::field("productId", "names no product that is for sale").into());
             }
             if row.try_get("", "reviewed")? {
-                return Err(Fault::new(
-                    ALREADY_REVIEWED,
-                    "You have reviewed this product. Change that review instead.",
-                )
-                .into());
+                return Err(already_reviewed().into());
             }
             change.set("userId", json!(user));
             change.set("isVerified", json!(row.try_get::<bool>("", "bought")?));
@@ -143,6 +139,11 @@ impl Resource for Entity {
             change.set("status", json!("pending"));
         }
         Ok(())
+    }
+
+    /// By the same user's other request, while this one waited for the product.
+    fn taken(_fields: &[String]) -> Option<Fault> {
+        Some(already_reviewed())
     }
 
     async fn written(call: &Call, before: Option<&Model>, after: &Model) -> Result<()> {
@@ -179,6 +180,11 @@ impl Resource for Entity {
         }
         Ok(())
     }
+}
+
+fn already_reviewed() -> Fault {
+    let message = "You have reviewed this product. Change that review instead.";
+    Fault::new(ALREADY_REVIEWED, message)
 }
 
 /// Makes the ratings of locked products true, at the end of the request.

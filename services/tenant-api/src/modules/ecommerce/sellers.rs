@@ -142,6 +142,8 @@ async fn approve(call: Call) -> Result<Answer> {
 }
 
 async fn suspend(call: Call) -> Result<Answer> {
+    // Whoever is writing a product ends first; whoever waits is no approved seller any more.
+    call.run("LOCK TABLE ecommerce_products IN EXCLUSIVE MODE", []).await?;
     let (before, after) = decide(&call, &["pending", "approved"], "suspended").await?;
     let sql = "UPDATE ecommerce_products SET status = 'draft', version = version + 1, updated_at = $2 \
                WHERE seller_id = $1 AND status = 'active'";
@@ -191,13 +193,12 @@ async fn summary(call: Call) -> Result<Answer> {
     let seller = show::find::<Entity>(&call, call.parameter("id"), show::Lock::None).await?;
     permit::<Entity>(&call, Some(&seller)).await?;
     let sql = "SELECT (SELECT count(*) FROM ecommerce_products WHERE seller_id = $1) AS products, \
-               COALESCE(sum(i.quantity), 0)::bigint AS units, COALESCE(sum(i.line_total), 0) AS gross \
-               FROM ecommerce_order_items l JOIN order_items i ON i.id = l.order_item_id \
+               COALESCE(sum(i.quantity), 0)::bigint AS units, COALESCE(sum(i.line_total), 0) AS gross, \
+               COALESCE(sum(round(i.line_total * $2 / 100, 2)), 0) AS commission FROM ecommerce_order_items l JOIN order_items i ON i.id = l.order_item_id \
                JOIN ecommerce_orders o ON o.id = l.shop_order_id AND o.fulfilment NOT IN ('cancelled', 'returned') WHERE l.seller_id = $1";
-    let found = rows(&call, sql, vec![seller.id.into()]).await?;
+    let found = rows(&call, sql, vec![seller.id.into(), seller.commission_rate.into()]).await?;
     let row = found.first().ok_or_else(Fault::not_found)?;
-    let gross: Decimal = row.try_get("", "gross")?;
-    let commission = value::cents(gross * seller.commission_rate / Decimal::ONE_HUNDRED);
+    let (gross, commission): (Decimal, Decimal) = (row.try_get("", "gross")?, row.try_get("", "commission")?);
     Ok(Answer::data(json!({
         "products": row.try_get::<i64>("", "products")?,
         "unitsSold": row.try_get::<i64>("", "units")?,
@@ -223,6 +224,18 @@ pub async fn of_caller(call: &Call) -> Result<Option<Uuid>> {
     let sql = "SELECT id FROM ecommerce_sellers WHERE user_id = $1 AND status = 'approved'";
     let found = call.row(sql, [caller.id.into()]).await?;
     Ok(found.map(|row| row.try_get("", "id")).transpose()?)
+}
+
+/// Refuses what the caller writes when the seller is suspended meanwhile.
+///
+/// # Errors
+/// 401 without a caller.
+pub(super) fn must_stay_approved(call: &Call) -> Result<()> {
+    let user = call.user()?.id;
+    let condition = format!("EXISTS (SELECT FROM ecommerce_sellers WHERE user_id = '{user}' AND status = 'approved')");
+    let refusal = Fault::new(codes::FORBIDDEN, "Your seller account is not approved.");
+    call.closing().require(condition, refusal);
+    Ok(())
 }
 
 /// A seller as other rows embed it, from columns that begin with `seller_`, with its logo's content key in

@@ -34,7 +34,8 @@ pub fn note(call: &Call, movements: &[Movement<'_>]) {
     for movement in movements {
         let first = values.len();
         let holes: Vec<String> = (1..=8).map(|i| format!("${}", first + i)).collect();
-        rows.push(format!("({})", holes.join(",")));
+        // Not the time of the request, which may have waited for the product: movements are in the order of the stock.
+        rows.push(format!("({}, clock_timestamp())", holes.join(",")));
         values.extend([
             Uuid::now_v7().into(),
             movement.product.into(),
@@ -50,7 +51,7 @@ pub fn note(call: &Call, movements: &[Movement<'_>]) {
         return;
     }
     let sql = format!(
-        "INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, note, created_by_id) VALUES {}",
+        "INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, note, created_by_id, created_at) VALUES {}",
         rows.join(",")
     );
     call.closing().insert(MOVEMENTS, &sql, values);
@@ -70,14 +71,14 @@ pub struct Level<'a> {
     pub low_at: i32,
 }
 
-/// Tells staff of products whose stock has just become low, when the setting wants it.
+/// Tells staff of products whose stock fell and is low now, when the setting wants it.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn warn(call: &Call, levels: &[Level<'_>]) -> Result<()> {
     let fell: Vec<_> = levels
         .iter()
-        .filter(|level| level.after <= level.low_at && level.before > level.low_at)
+        .filter(|level| level.after <= level.low_at && level.after < level.before)
         .collect();
     if fell.is_empty() || !Settings::load(call).await?.bool("ecommerce.lowStockAlert") {
         return Ok(());

@@ -138,9 +138,13 @@ async fn what_others_change_shows_on_the_line_and_is_no_error() -> Result<()> {
 async fn coupons_count_while_they_hold() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let user = app.user().await?;
-    user.put(&format!("{CART}/coupon"), &json!({"code": "WELCOME10"}))
-        .await?
-        .error(404, "NOT_FOUND");
+    // A user has a cart, though there is nothing in it yet; a visitor has none.
+    let coupon = json!({"code": "WELCOME10"});
+    let path = format!("{CART}/coupon");
+    app.visitor().put(&path, &coupon).await?.error(404, "NOT_FOUND");
+    user.delete(&path).await?.data(200);
+    assert_eq!(user.put(&path, &coupon).await?.data(200)["couponCode"], "WELCOME10");
+    assert_eq!(user.get(CART).await?.data(200)["couponCode"], "WELCOME10");
     let lamp = product(&app, "LAMP-001").await?;
     let cart = user
         .post(&format!("{CART}/items"), &json!({"productId": lamp}))

@@ -61,6 +61,12 @@ async fn a_checkout_makes_order_lines_movements_payment_customer_and_mail() -> R
     assert_eq!(order["shippingAddress"]["line2"], Value::Null);
     let number = order["number"].as_str().unwrap_or_default();
     assert!(number.starts_with("ORD-"));
+    let instants = format!(
+        "SELECT count(DISTINCT instant) FROM orders o JOIN ecommerce_orders s ON s.order_id = o.id
+         JOIN ecommerce_customers c ON c.user_id = o.user_id, unnest(ARRAY[o.created_at, o.paid_at, s.created_at, c.last_order_at]) AS instant
+         WHERE o.number = '{number}'"
+    );
+    assert_eq!(app.value(&instants).await?, "1", "one purchase is one instant");
     assert_eq!(user.get(CART).await?.data(200)["itemCount"], 0);
     assert_eq!(
         app.value("SELECT used_count FROM coupons WHERE code = 'WELCOME10'")
@@ -93,8 +99,12 @@ async fn a_checkout_makes_order_lines_movements_payment_customer_and_mail() -> R
     let told = "SELECT count(*) FROM notifications WHERE kind = 'ecommerce.order-placed' AND created_at > now() - interval '1 minute'";
     assert_eq!(app.value(told).await?, "3", "admin and two of the staff");
     assert_eq!(
-        app.value("SELECT count(*) FROM audit_logs WHERE action = 'ecommerce.cart.checkout'")
-            .await?,
+        app.value(&format!(
+            "SELECT count(*) FROM audit_logs WHERE action = 'ecommerce.cart.checkout'
+             AND entity_type = 'ecommerce.orders' AND entity_id = '{}'",
+            order["id"].as_str().unwrap_or_default()
+        ))
+        .await?,
         "1"
     );
     user.post(CHECKOUT, &json!({"address": address()}))
@@ -271,5 +281,33 @@ async fn an_idempotency_key_gives_the_first_answer_again() -> Result<()> {
         .post(CHECKOUT, &json!({"address": address()}))
         .await?
         .data(201);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mail_of_a_long_order_ends_with_its_total() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let user = app.user().await?;
+    fill(&app, &user, "LAMP-001", 1).await?;
+    app.sql(
+        "INSERT INTO ecommerce_products (id, sku, name, slug, price, stock, status, category_id)
+           SELECT gen_random_uuid(), 'LONG-' || n, repeat('&', 150) || n, 'long-' || n, 1, 9, 'active', (SELECT id FROM ecommerce_categories LIMIT 1)
+           FROM generate_series(1, 120) n;
+         INSERT INTO ecommerce_cart_items (id, cart_id, product_id, quantity)
+           SELECT gen_random_uuid(), c.id, p.id, 1 FROM ecommerce_carts c, ecommerce_products p WHERE c.user_id IS NOT NULL AND p.sku LIKE 'LONG-%'",
+    )
+    .await?;
+    let order = user.post(CHECKOUT, &json!({"address": address()})).await?.data(201);
+    let mail = "SELECT text FROM emails WHERE template = 'ecommerce.order-confirmed' ORDER BY created_at DESC, id DESC LIMIT 1";
+    let text = app.value(mail).await?;
+    let total = format!("Total: {} USD.", order["total"].as_str().unwrap_or_default());
+    assert!(
+        text.contains("And 81 more products.") && text.contains(&total),
+        "{text}"
+    );
+    let longest = app
+        .value("SELECT max(length(html)) < 60000 AND max(length(text)) < 20000 FROM emails")
+        .await?;
+    assert_eq!(longest, "t");
     Ok(())
 }

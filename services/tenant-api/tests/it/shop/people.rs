@@ -297,3 +297,102 @@ async fn what_was_given_back_whole_verifies_no_review() -> Result<()> {
     assert_eq!(lena.post(REVIEWS, &body).await?.data(201)["isVerified"], true);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_reviews_at_once_one_is_kept_and_the_others_are_told_so() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let bag = product(&app, "BAG-003").await?;
+    app.sql("DELETE FROM ecommerce_reviews").await?;
+    let user = app.user().await?;
+    let write =
+        |(user, bag): (Api, String)| async move { user.post(REVIEWS, &json!({"productId": bag, "rating": 4})).await };
+    let replies = app.race((0..4).map(|_| write((user.clone(), bag.clone())))).await?;
+    let (made, refused): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status() == 201);
+    assert_eq!(made.len(), 1);
+    for reply in refused {
+        reply.error(409, "ALREADY_REVIEWED");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_product_of_a_suspended_seller_stays_active_whoever_writes_it_meanwhile() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let (noah, admin) = (app.other_user().await?, app.admin().await?);
+    let seller = app
+        .value("SELECT id FROM ecommerce_sellers WHERE slug = 'hillside-makers'")
+        .await?;
+    let own = app
+        .value(&format!(
+            "SELECT id FROM ecommerce_products WHERE seller_id = '{seller}' LIMIT 1"
+        ))
+        .await?;
+    let category = app.value("SELECT id FROM ecommerce_categories LIMIT 1").await?;
+    for round in 0..4 {
+        let suspend = format!("{SELLERS}/{seller}/suspend");
+        let body = json!({"sku": format!("NEW-{round}"), "name": "New", "price": "20", "categoryId": category, "status": "active"});
+        let (one, admin, noah) = (format!("/api/v1/ecommerce/products/{own}"), admin.clone(), noah.clone());
+        let calls = (0..3).map(move |call| {
+            let (admin, noah, suspend, one, body) =
+                (admin.clone(), noah.clone(), suspend.clone(), one.clone(), body.clone());
+            async move {
+                match call {
+                    0 => admin.post(&suspend, &json!({})).await,
+                    1 => noah.patch(&one, &json!({"status": "active"})).await,
+                    _ => noah.post("/api/v1/ecommerce/products", &body).await,
+                }
+            }
+        });
+        for (call, reply) in app.race(calls).await?.into_iter().enumerate() {
+            let honest = if call == 0 { vec![200] } else { vec![200, 201, 403] };
+            assert!(honest.contains(&reply.status().as_u16()), "{call}: {}", reply.status());
+        }
+        let active =
+            format!("SELECT count(*) FROM ecommerce_products WHERE seller_id = '{seller}' AND status = 'active'");
+        assert_eq!(app.value(&active).await?, "0", "round {round}");
+        let approve = format!("{SELLERS}/{seller}/approve");
+        app.admin().await?.post(&approve, &json!({})).await?.data(200);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commission_is_rounded_line_by_line() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let seller = "(SELECT id FROM ecommerce_sellers WHERE slug = 'hillside-makers')";
+    app.sql(&format!(
+        "UPDATE ecommerce_sellers SET commission_rate = 12 WHERE id = {seller};
+         UPDATE order_items SET unit_price = 0.04, quantity = 1, line_total = 0.04 WHERE id IN (SELECT order_item_id FROM ecommerce_order_items WHERE seller_id = {seller})"
+    ))
+    .await?;
+    let path = format!("{SELLERS}/{}/summary", app.value(&format!("SELECT {seller}")).await?);
+    let earned = app.staff().await?.get(&path).await?.data(200);
+    assert_ne!(earned["gross"], "0.00");
+    // 12 % of 0.04 is nothing, however often.
+    assert_eq!(
+        (&earned["commission"], &earned["net"]),
+        (&json!("0.00"), &earned["gross"])
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slug_never_leads_elsewhere() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let admin = app.admin().await?;
+    let body = json!({"name": "Apply", "email": "apply@example.org"});
+    let made = admin.post(SELLERS, &body).await?.data(201);
+    assert_eq!(made["slug"], "apply-2", "/sellers/apply is an action");
+    admin
+        .post(
+            SELLERS,
+            &json!({"name": "B", "email": "b@example.org", "slug": "apply"}),
+        )
+        .await?
+        .error(409, "CONFLICT");
+    let id = made["id"].as_str().unwrap_or_default();
+    let named = json!({"name": id, "email": "c@example.org"});
+    let named = admin.post(SELLERS, &named).await?.data(201);
+    assert_eq!(named["slug"], format!("{id}-2"));
+    Ok(())
+}

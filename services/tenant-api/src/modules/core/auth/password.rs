@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
+    auth::caller,
     http::{Answer, Call, Result, answer::Subject},
     sandbox::mail::{self, Mail},
 };
@@ -26,14 +27,14 @@ pub async fn change(call: Call) -> Result<Answer> {
         current_password,
         new_password,
     } = call.read()?;
-    let caller = call.user()?.clone();
+    let user = call.user()?.clone();
     let row = call
-        .row("SELECT password_hash FROM users WHERE id = $1", [caller.id.into()])
+        .row("SELECT password_hash FROM users WHERE id = $1", [user.id.into()])
         .await?;
-    let old: Option<String> = row.map(|row| row.try_get("", "password_hash")).transpose()?;
+    let old: String = row.ok_or_else(caller::gone)?.try_get("", "password_hash")?;
     call.tx().pause().await?;
     let hashing = &call.app().hashing;
-    if !hashing.verify(current_password, old.clone()).await? {
+    if !hashing.verify(current_password, Some(old.clone())).await? {
         return Err(wrong().into());
     }
     let new = hashing.hash(new_password).await?;
@@ -48,17 +49,18 @@ pub async fn change(call: Call) -> Result<Answer> {
                  DELETE FROM password_reset_tokens WHERE user_id IN (SELECT id FROM changed) AND used_at IS NULL\
                ) SELECT id FROM changed";
     let values = [
-        caller.id.into(),
+        user.id.into(),
         old.into(),
         new.into(),
         call.now().into(),
-        caller.sign_in.into(),
+        user.sign_in.into(),
     ];
     if call.row(sql, values).await?.is_none() {
-        return Err(wrong().into());
+        let still = call.row("SELECT 1 FROM users WHERE id = $1", [user.id.into()]).await?;
+        return Err(still.map_or_else(caller::gone, |_| wrong()).into());
     }
-    tell(&call, &caller.email, &caller.name).await?;
-    Ok(Answer::data(json!({ "changed": true })).about(subject(caller.id)))
+    tell(&call, &user.email, &user.name).await?;
+    Ok(Answer::data(json!({ "changed": true })).about(subject(user.id)))
 }
 
 fn wrong() -> Fault {
