@@ -117,7 +117,7 @@ impl Lifecycle {
     }
 }
 
-/// SIGTERM and SIGINT. They do not end the process by themselves any more; listen before anything else is done.
+/// SIGTERM and SIGINT, which no longer end the process by themselves. Listen before anything else is done.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,

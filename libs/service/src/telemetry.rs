@@ -34,8 +34,8 @@ impl Config {
             "info",
             "What is logged: error, warn, info, debug, trace, or filters such as info,tenant_api=debug.",
         );
-        // A single word could also be the name of a module, of which everything is logged and nothing of the others.
-        let is_word = level.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        // A single name could also be a module's, of which everything is logged and nothing of the others.
+        let is_word = !level.contains(['=', ',', '[']);
         if EnvFilter::try_new(&level).is_err() || (is_word && level.parse::<LevelFilter>().is_err()) {
             reader.mistake(format!(
                 "LOG_LEVEL: is {level:?}, must be error, warn, info, debug, trace or a list of filters"

@@ -12,14 +12,15 @@ use service::{
 async fn main() -> anyhow::Result<()> {
     let about = "Creates, follows and ends preview sessions; tells the data plane where they live.";
     let config = from_process("orchestrator", about, Config::read);
+    let signals = Signals::listen()?;
     let telemetry = Telemetry::start("orchestrator", &config.telemetry)?;
-    let result = run(config, &telemetry).await;
+    let result = run(config, signals, &telemetry).await;
     telemetry.flush();
     result
 }
 
-async fn run(config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
-    let (mut signals, lifecycle) = (Signals::listen()?, Lifecycle::new());
+async fn run(config: Config, mut signals: Signals, telemetry: &Telemetry) -> anyhow::Result<()> {
+    let lifecycle = Lifecycle::new();
     let grace = config.grace;
     let start = app::start(config, Clock::system(), telemetry.registry(), &lifecycle);
     if let Some(parts) = lifecycle.start(&mut signals, start).await? {

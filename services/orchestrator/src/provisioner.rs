@@ -31,7 +31,7 @@ const PING: Duration = Duration::from_secs(2);
 const PROVISION: Duration = Duration::from_secs(60);
 const DROP: Duration = Duration::from_secs(5);
 const ASK: Duration = Duration::from_secs(10);
-/// Operators who look on do without an answer that takes longer.
+/// What operators can do without is not waited for any longer.
 const GLANCE: Duration = Duration::from_secs(2);
 
 /// A client of the provisioner. Clones share the connection.
@@ -204,6 +204,14 @@ impl Provisioner {
     /// # Errors
     /// When it is away.
     pub async fn slots_of(&self, which: ListSchemasRequest) -> Result<Vec<Slot>, Refusal> {
+        self.list(which, ASK).await
+    }
+
+    /// The same for those who can do without.
+    ///
+    /// # Errors
+    /// When it is away, or takes more than 2 s.
+    pub async fn glance(&self, which: ListSchemasRequest) -> Result<Vec<Slot>, Refusal> {
         self.list(which, GLANCE).await
     }
 

@@ -93,10 +93,10 @@ impl Pool {
         );
         Self {
             target: u32::try_from(target).unwrap_or(LARGEST_TARGET),
-            reconcile: Duration::from_secs(reader.number(
+            reconcile: Duration::from_secs_f64(reader.decimal(
                 "RECONCILE_INTERVAL_SECONDS",
-                30,
-                1..=3600,
+                30.0,
+                0.1..=3_600.0,
                 "How often the world is compared with the records.",
             )),
             surplus: Duration::from_secs(reader.number(

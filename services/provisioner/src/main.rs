@@ -31,8 +31,8 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
-    let telemetry = Telemetry::start("provisioner", &config.telemetry)?;
     let (mut signals, lifecycle) = (Signals::listen()?, Lifecycle::new());
+    let telemetry = Telemetry::start("provisioner", &config.telemetry)?;
     let start = app::start(config, telemetry.registry(), &lifecycle);
     let started = lifecycle.start(&mut signals, start).await;
     if started.is_ok() {

@@ -2,7 +2,6 @@
 //! tables that got rows is looked at.
 
 use std::{
-    borrow::Cow,
     collections::BTreeSet,
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -30,7 +29,7 @@ struct Gathered {
     /// Tables that got rows.
     tables: BTreeSet<&'static str>,
     /// What must hold, in SQL, and the refusal when it does not.
-    rules: Vec<(Cow<'static, str>, Fault)>,
+    rules: Vec<(String, Fault)>,
 }
 
 impl Closing {
@@ -52,8 +51,11 @@ impl Closing {
 
     /// A condition that must hold at the end. It sees what was written at once, and nothing that is gathered; whoever
     /// could break it meanwhile must be kept waiting by a lock.
-    pub fn require(&self, condition: impl Into<Cow<'static, str>>, refusal: Fault) {
-        self.gathered().rules.push((condition.into(), refusal));
+    pub fn require(&self, condition: &str, values: impl IntoIterator<Item = Value>, refusal: Fault) {
+        let mut gathered = self.gathered();
+        let condition = renumbered(condition, gathered.values.len());
+        gathered.rules.push((condition, refusal));
+        gathered.values.extend(values);
     }
 
     fn gather(&self, sql: &str, values: impl IntoIterator<Item = Value>, table: Option<&'static str>) {
@@ -103,7 +105,7 @@ async fn write(call: &Call, gathered: Gathered) -> Result<Vec<&'static str>> {
     let from = limit(call) - i64::try_from(CROWDED).unwrap_or(0);
     let crowded = |table: &&str| format!("SELECT '{table}' AS found WHERE {} > {from}", size(table, &writes));
     let broken =
-        |(i, (condition, _)): (usize, &(Cow<'_, str>, Fault))| format!("SELECT '{i}' AS found WHERE NOT {condition}");
+        |(i, (condition, _)): (usize, &(String, Fault))| format!("SELECT '{i}' AS found WHERE NOT {condition}");
     let mut found: Vec<String> = tables.iter().map(crowded).collect();
     found.extend(rules.iter().enumerate().map(broken));
     if found.is_empty() {

@@ -20,8 +20,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
-    let telemetry = Telemetry::start("tenant-api", &config.telemetry)?;
     let (mut signals, lifecycle) = (Signals::listen()?, Lifecycle::new());
+    let telemetry = Telemetry::start("tenant-api", &config.telemetry)?;
     let start = server::start(&config, &telemetry, &lifecycle);
     let started = lifecycle.start(&mut signals, start).await;
     if let Ok(server) = &started {

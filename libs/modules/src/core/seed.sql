@@ -161,9 +161,9 @@ FROM (
         ('ada', 'Ada Preview', 'core.coupons.create', 'core.coupons', 'coupons/WELCOME10', 'Created the coupon WELCOME10', NULL, interval '70 days'),
         ('ada', 'Ada Preview', 'core.users.update', 'core.users', 'users/tomas', 'Changed the role of Tomas Reyes', '{"role": ["USER", "STAFF"]}', interval '40 days'),
         ('ada', 'Ada Preview', 'core.settings.change', 'core.settings', 'settings/theme.primaryColor', 'Changed theme.primaryColor', '{"theme.primaryColor": ["#334155", "#4f46e5"]}', interval '30 days'),
-        ('lena', 'Lena Brandt', 'core.auth.register', 'core.auth', 'users/lena', 'Registered', NULL, interval '27 days'),
+        ('lena', 'Lena Brandt', 'core.auth.register', 'core.users', 'users/lena', 'Registered', NULL, interval '27 days'),
         ('tomas', 'Tomas Reyes', 'core.contact-messages.reply', 'core.contact-messages', 'contact_messages/delivery', 'Replied to Lena Brandt', '{"status": ["new", "closed"]}', interval '9 days 2 hours'),
-        ('ada', 'Ada Preview', 'core.auth.login', 'core.auth', 'users/ada', 'Signed in', NULL, interval '2 hours')
+        ('ada', 'Ada Preview', 'core.auth.login', 'core.users', 'users/ada', 'Signed in', NULL, interval '2 hours')
 ) AS entry (actor, actor_name, action, entity_type, entity, summary, changes, age);
 
 INSERT INTO emails (id, to_email, to_name, template, subject, text, html, action_url, is_read, created_at, updated_at)

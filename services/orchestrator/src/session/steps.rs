@@ -114,6 +114,18 @@ impl Sessions {
         Ok(session)
     }
 
+    /// Whether there is such a session, without starting anything.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub async fn must_live(&self, key: &Key) -> Result<(), Fault> {
+        match self.store().find(key).await? {
+            None => Err(unknown()),
+            Some(session) if session.is_over(self.now()) => Err(over()),
+            Some(_) => Ok(()),
+        }
+    }
+
     /// The session whatever its state, if there is one; looking at a deferred one starts its preparation.
     ///
     /// # Errors

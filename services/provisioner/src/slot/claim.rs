@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{Currency, RoleName, SchemaName, SessionId};
 use futures::join;
-use modules::Module;
+use modules::{MODULES, Module};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{error::SqlState, types::ToSql};
 use tracing::{Instrument, info_span};
@@ -238,7 +238,10 @@ async fn take(transaction: &Transaction, order: &Order) -> Result<Option<(Fit, S
         .await?;
     let begin = format!("BEGIN; {}", lock::for_transaction(lock::of(order.session)));
     let (id, fingerprint) = (order.session.uuid(), modules::fingerprint());
-    let chosen = seed::ids(&seed::with_core(&order.modules));
+    // Modules without demo data are no difference.
+    let chosen = seed::with_core(&order.modules);
+    let without = MODULES.iter().copied().filter(|module| !module.has_data());
+    let chosen = seed::ids(&chosen.into_iter().chain(without).collect::<Vec<_>>());
     let currency = order.currency.as_str();
     let parameters: [&(dyn ToSql + Sync); 4] = [&id, &fingerprint, &chosen, &currency];
     let (begun, taken) = join!(

@@ -89,7 +89,7 @@ pub fn settings(schema: &SchemaName, seed: SessionId, currency: Currency) -> Str
 pub fn clear(slot: &Slot) -> String {
     let furnished = MODULES
         .iter()
-        .filter(|module| slot.modules.iter().any(|known| known == module.id));
+        .filter(|module| module.has_data() && slot.modules.iter().any(|known| known == module.id));
     furnished
         .flat_map(|module| module.table_names())
         .map(|table| format!("DELETE FROM {table};"))

@@ -139,11 +139,13 @@ async fn answer(
                 tracing::debug!(%error, attempt, "lost a race, running the request again");
                 tokio::time::sleep(std::time::Duration::from_millis(u64::from(attempt) * 5)).await;
             }
-            Failure::Moved(error) if attempt == TRIES => {
-                let fault = Fault::new(codes::SESSION_NOT_READY, "This preview has just been prepared anew.");
-                return Err(fault.retry_after(1).because(error));
+            Failure::Moved(error) => {
+                admitted = moved(&app, &admitted, &route.path, error).await?;
+                if attempt == TRIES {
+                    let fault = Fault::new(codes::SESSION_NOT_READY, "This preview has just been prepared anew.");
+                    return Err(fault.retry_after(1));
+                }
             }
-            Failure::Moved(error) => admitted = moved(&app, &admitted, &route.path, error).await?,
         }
     }
     Err(Fault::internal("no try was left"))

@@ -86,14 +86,14 @@ fn fields(error: &PgDatabaseError, suffix: &str) -> Vec<String> {
     middle.map(camel).into_iter().collect()
 }
 
-/// The fields of the unique key that a row was refused for.
+/// Whether a row was refused for a unique key.
 #[must_use]
-pub fn taken(error: &DbErr) -> Option<Vec<String>> {
-    database(error).filter(|cause| cause.code() == "23505").map(key)
+pub fn is_taken(error: &DbErr) -> bool {
+    database(error).is_some_and(|cause| cause.code() == "23505")
 }
 
 /// The fields of a unique key, from `Key (user_id, name)=(…) already exists.`
-fn key(error: &PgDatabaseError) -> Vec<String> {
+fn taken(error: &PgDatabaseError) -> Vec<String> {
     let columns = error
         .detail()
         .and_then(|detail| detail.split_once('(')?.1.split_once(")=("));
@@ -116,7 +116,8 @@ fn camel(column: &str) -> String {
 #[must_use]
 pub fn is_gone(error: &DbErr, user: Uuid) -> bool {
     let names = |cause: &PgDatabaseError| {
-        let (gone, table) = (format!("=({user})"), "table \"users\"");
+        // Names and values are the same in every language of the server.
+        let (gone, table) = (format!("=({user})"), "\"users\"");
         cause.code() == "23503"
             && cause
                 .detail()
@@ -149,7 +150,7 @@ pub fn judge(error: DbErr) -> Failure {
         // Statement timeout, lock timeout, a transaction that idled too long.
         "57014" | "55P03" | "25P03" => Failure::Fault(Fault::unavailable(1, error)),
         "23505" => {
-            let names = key(cause);
+            let names = taken(cause);
             let message = names.first().map_or("This value is taken.".to_owned(), |name| {
                 format!("{name}: this value is taken.")
             });

@@ -83,7 +83,7 @@ fn description(route: &Route) -> String {
     let callers: Vec<String> = route.who.iter().map(caller).collect();
     let mut text = match route.who {
         [Who::Public] => "For any visitor.".to_owned(),
-        // Without sign-in: what the role is held by comes in a header.
+        // Without sign-in a header carries what proves the role.
         [Who::Public, Who::Module(role)] => format!("For whoever holds the role {}.{role}.", route.module),
         _ => format!("For {}; admins may always.", callers.join(", ")),
     };

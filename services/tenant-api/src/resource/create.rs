@@ -11,7 +11,7 @@ use super::{
     spec::{Change, find_column},
     value,
 };
-use crate::http::{Answer, Call, Result, answer::Subject, failure::taken};
+use crate::http::{Answer, Call, Result, answer::Subject, failure::is_taken};
 
 /// The handler.
 ///
@@ -46,7 +46,7 @@ pub async fn write<R: Resource>(call: &Call, values: &Map<String, Value>) -> Res
     if let Some(id) = find_column::<R>("id") {
         row.try_set(id, Uuid::now_v7().into())?;
     }
-    // The same instant in every row that one request makes.
+    // The instant of the request, as the ledger has it.
     for column in ["createdAt", "updatedAt"].into_iter().filter_map(find_column::<R>) {
         row.try_set(column, call.now().into())?;
     }
@@ -58,7 +58,7 @@ pub async fn write<R: Resource>(call: &Call, values: &Map<String, Value>) -> Res
     }
     call.closing().watch(R::SPEC.table);
     row.insert(call.tx()).await.map_err(|error| {
-        let fault = taken(&error).and_then(|fields| R::taken(&fields));
+        let fault = R::taken().filter(|_| is_taken(&error));
         fault.map_or_else(|| error.into(), Into::into)
     })
 }

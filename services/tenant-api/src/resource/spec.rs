@@ -234,10 +234,9 @@ pub trait Resource:
         async { Ok(false) }
     }
 
-    /// The refusal of a new row when another request has just taken its unique key of these fields, where the general
-    /// conflict will not do.
+    /// The refusal of a new row whose unique key another request has just taken, where the general conflict will not do.
     #[must_use]
-    fn taken(_fields: &[String]) -> Option<Fault> {
+    fn taken() -> Option<Fault> {
         None
     }
 

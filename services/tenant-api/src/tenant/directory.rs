@@ -42,7 +42,7 @@ const IMPATIENCE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Life of the answer that there is no such session.
 const UNKNOWN: Duration = Duration::from_secs(5);
-/// Life of the answer that a session is being prepared: whoever was just told that it is READY must not meet it.
+/// Life of the answer that a session is being prepared: whoever is told that it is READY hardly ever meets it.
 const NOT_READY: Duration = Duration::from_millis(20);
 /// A stream that is silent for so long is taken for dead; the control plane sends a sign of life every 10 s.
 const SILENCE: Duration = Duration::from_secs(30);

@@ -30,7 +30,7 @@ impl Door {
         let slots = if sessions.is_empty() {
             Ok(Vec::new())
         } else {
-            self.sessions.provisioner().slots_of(which).await
+            self.sessions.provisioner().glance(which).await
         };
         let slots = slots.unwrap_or_else(|refusal| {
             tracing::info!(cause = %Fault::from(refusal), "sizes of schemas are unknown");

@@ -24,24 +24,18 @@ fn catalog() -> Value {
         .iter()
         .map(|(slug, title)| json!({ "slug": slug, "title": title }))
         .collect();
+    // Features stand in their modules for a menu, and all together for a table.
     let modules: Vec<_> = MODULES.iter().map(|module| describe(module)).collect();
-    // In their modules for a menu, and all together for a table.
-    let features: Vec<_> = MODULES.iter().flat_map(|module| features(module)).collect();
+    let features: Vec<_> = modules
+        .iter()
+        .filter_map(|module| module["features"].as_array())
+        .flatten()
+        .collect();
     json!({ "modules": modules, "features": features, "tiers": tiers })
 }
 
 fn describe(module: &Module) -> Value {
-    json!({
-        "slug": module.id,
-        "title": module.title,
-        "icon": module.nav.icon,
-        "prefix": module.prefix,
-        "features": features(module),
-    })
-}
-
-fn features(module: &Module) -> Vec<Value> {
-    let describe = |feature: &Feature| {
+    let feature = |feature: &Feature| {
         json!({
             "slug": feature.slug,
             "title": feature.title,
@@ -51,7 +45,14 @@ fn features(module: &Module) -> Vec<Value> {
             "always": feature.always,
         })
     };
-    module.features.iter().map(describe).collect()
+    let features: Vec<_> = module.features.iter().map(feature).collect();
+    json!({
+        "slug": module.id,
+        "title": module.title,
+        "icon": module.nav.icon,
+        "prefix": module.prefix,
+        "features": features,
+    })
 }
 
 /// GET `/catalog`, with an `ETag`.

@@ -130,7 +130,7 @@ impl Gateway {
     /// What a body says. A session that is missing or over comes before what is wrong with the body.
     async fn told<T>(&self, token: &Token, body: Result<T, Fault>) -> Result<T, Fault> {
         if body.is_err() {
-            self.sessions.look(&token.key()).await?;
+            self.sessions.must_live(&token.key()).await?;
         }
         body
     }

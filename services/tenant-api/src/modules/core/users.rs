@@ -151,7 +151,8 @@ async fn keep_an_admin(call: &Call, row: &Model) -> Result<()> {
         .await?;
     let is_left = "EXISTS (SELECT 1 FROM users WHERE role = 'ADMIN' AND status = 'active')";
     let message = "This is the last active admin; make another user an admin first.";
-    call.closing().require(is_left, Fault::new(codes::LAST_ADMIN, message));
+    call.closing()
+        .require(is_left, [], Fault::new(codes::LAST_ADMIN, message));
     Ok(())
 }
 

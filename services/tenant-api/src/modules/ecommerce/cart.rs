@@ -204,7 +204,7 @@ async fn held(call: &Call) -> Result<(Holder, Cart)> {
     Ok((holder, cart))
 }
 
-/// The same where an empty cart will do, which a user has without having put anything in it.
+/// The same where an empty cart will do: a signed-in user always has one.
 async fn held_or_empty(call: &Call) -> Result<(Holder, Option<Cart>)> {
     let holder = Holder::of(call);
     let cart = find(call, &holder).await?;
@@ -352,11 +352,9 @@ async fn add(call: Call) -> Result<Answer> {
             },
             holder.token(),
         ),
-        None => {
-            room(&call, "ecommerce_carts", count("carts")?)?;
-            open(&call, user, None).await?
-        }
+        None => open(&call, user, None).await?,
     };
+    let is_new = row.try_get::<Option<Uuid>>("", "id")?.is_none();
 
     let sql = "INSERT INTO ecommerce_cart_items (id, cart_id, product_id, quantity) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (cart_id, product_id) DO UPDATE SET quantity = ecommerce_cart_items.quantity + excluded.quantity, updated_at = now() \
@@ -376,6 +374,9 @@ async fn add(call: Call) -> Result<Answer> {
         .ok_or_else(too_many)?;
     if now > stock {
         return Err(out_of_stock("quantity", &name, stock).into());
+    }
+    if is_new {
+        room(&call, "ecommerce_carts", count("carts")?)?;
     }
     if !row.try_get::<bool>("", "held")? {
         room(&call, "ecommerce_cart_items", count("items")?)?;
@@ -482,13 +483,14 @@ async fn set_coupon(call: Call) -> Result<Answer> {
         None => Vec::new(),
     };
     let discount = quote(&call, &code, &lines).await?.map_err(Issue::fault)?;
-    match &cart {
-        Some(cart) => coupon(&call, cart.id, Some(&code)).await?,
+    let id = match &cart {
+        Some(cart) => cart.id,
         None => {
-            open(&call, buyer(&call), Some(code.clone())).await?;
             call.closing().watch("ecommerce_carts");
+            open(&call, buyer(&call), None).await?.0.id
         }
-    }
+    };
+    coupon(&call, id, Some(&code)).await?;
     priced(&call, &lines, Some((&code, Ok(discount))), holder.token()).await
 }
 

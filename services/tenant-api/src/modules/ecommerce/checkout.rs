@@ -316,7 +316,7 @@ async fn tell(call: &Call, order: &Order, shop: &orders::Model) -> Result<()> {
         )
     }));
     if order.items.len() > LISTED {
-        text.push(format!("And {} more products.", order.items.len() - LISTED));
+        text.push(format!("And more: {} lines in all.", order.items.len()));
     }
     text.push(format!("Total: {} {}.", money(ledger.total), ledger.currency));
     if ledger.status == "pending" {

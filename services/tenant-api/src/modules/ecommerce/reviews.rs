@@ -141,8 +141,8 @@ impl Resource for Entity {
         Ok(())
     }
 
-    /// By the same user's other request, while this one waited for the product.
-    fn taken(_fields: &[String]) -> Option<Fault> {
+    /// The same user's other request won while this one waited for the product.
+    fn taken() -> Option<Fault> {
         Some(already_reviewed())
     }
 

@@ -142,7 +142,7 @@ async fn approve(call: Call) -> Result<Answer> {
 }
 
 async fn suspend(call: Call) -> Result<Answer> {
-    // Whoever is writing a product ends first; whoever waits is no approved seller any more.
+    // Whoever is writing a product ends first; a seller who waits is no approved one any more, and refused at the end.
     call.run("LOCK TABLE ecommerce_products IN EXCLUSIVE MODE", []).await?;
     let (before, after) = decide(&call, &["pending", "approved"], "suspended").await?;
     let sql = "UPDATE ecommerce_products SET status = 'draft', version = version + 1, updated_at = $2 \
@@ -232,9 +232,9 @@ pub async fn of_caller(call: &Call) -> Result<Option<Uuid>> {
 /// 401 without a caller.
 pub(super) fn must_stay_approved(call: &Call) -> Result<()> {
     let user = call.user()?.id;
-    let condition = format!("EXISTS (SELECT FROM ecommerce_sellers WHERE user_id = '{user}' AND status = 'approved')");
+    let condition = "EXISTS (SELECT FROM ecommerce_sellers WHERE user_id = $1 AND status = 'approved')";
     let refusal = Fault::new(codes::FORBIDDEN, "Your seller account is not approved.");
-    call.closing().require(condition, refusal);
+    call.closing().require(condition, [user.into()], refusal);
     Ok(())
 }
 

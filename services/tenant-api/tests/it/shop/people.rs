@@ -316,7 +316,7 @@ async fn of_several_reviews_at_once_one_is_kept_and_the_others_are_told_so() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_product_of_a_suspended_seller_stays_active_whoever_writes_it_meanwhile() -> Result<()> {
+async fn no_product_of_a_suspended_seller_stays_active_though_the_seller_writes_meanwhile() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let (noah, admin) = (app.other_user().await?, app.admin().await?);
     let seller = app

@@ -7,7 +7,8 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::{
-    http::{Answer, Call, Result},
+    auth::caller,
+    http::{Answer, Call, Error, Result},
     modules::{ROLES, core::users},
     resource::{Change, Field, Kind, Shape, precheck, show, update, value},
     sandbox::address,
@@ -92,7 +93,12 @@ pub async fn me(call: Call) -> Result<Answer> {
 /// 409 for a stale version, 422 for an avatar that does not exist.
 pub async fn update(call: Call) -> Result<Answer> {
     let id = call.user()?.id;
-    let before = show::find::<users::Entity>(&call, &id.to_string(), show::Lock::Update).await?;
+    let before = show::find::<users::Entity>(&call, &id.to_string(), show::Lock::Update).await;
+    // The caller's own row is missing only when it was deleted meanwhile.
+    let before = before.map_err(|error| match error {
+        Error::Fault(_) => caller::gone().into(),
+        error @ Error::Database(_) => error,
+    })?;
     let mut values = call.body().clone();
     update::check_version::<users::Entity>(&before, values.shift_remove("version").as_ref())?;
     if values.is_empty() {

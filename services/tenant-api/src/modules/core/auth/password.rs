@@ -71,6 +71,7 @@ fn wrong() -> Fault {
 pub(super) fn subject(user: Uuid) -> Subject {
     Subject {
         id: Some(user),
+        resource: Some("users"),
         ..Subject::default()
     }
 }

@@ -122,7 +122,8 @@ pub async fn register(call: Call) -> Result<Answer> {
     call.tx().pause().await?;
     let hash = call.app().hashing.hash(password).await?;
     let sql = format!(
-        "INSERT INTO users AS u (id, email, password_hash, name, last_login_at) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO users AS u (id, email, password_hash, name, last_login_at, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $5, $5) \
          ON CONFLICT (email) DO NOTHING RETURNING {}",
         account::columns()
     );
@@ -362,6 +363,7 @@ fn signed_in(call: &Call, account: &Value, user: Uuid, sign_in: Uuid, refresh: &
     });
     let subject = Subject {
         id: Some(user),
+        resource: Some("users"),
         actor: Some(Actor {
             id: user,
             name: text("name"),
