@@ -171,10 +171,14 @@ async fn a_session_that_was_restarted_is_served_at_once_by_every_replica() -> Re
     stack.wait_for_pool(1).await?;
     let session = stack.session(&["ecommerce"]).await?;
     let token = session["sessionToken"].as_str().context("a token")?.to_owned();
-    let restart = format!("/api/preview/sessions/{token}/restart");
+    let session = format!("/api/preview/sessions/{token}");
     for _ in 0..12 {
-        let restarted = stack.gateway().post(&restart, &json!({})).await?.data(200);
-        ensure!(restarted["schemaStatus"] == "READY", "{restarted}");
+        let restart = format!("{session}/restart");
+        let mut now = stack.gateway().post(&restart, &json!({})).await?.data(200);
+        while now["schemaStatus"] != "READY" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            now = stack.gateway().get(&session).await?.data(200);
+        }
         // What each knows of the session may be older than the restart.
         for replica in 0..2 {
             stack.tenant(replica).session(&token).get(PRODUCTS).await?.data(200);
