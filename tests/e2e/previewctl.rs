@@ -106,6 +106,10 @@ async fn operators_see_and_do_everything_from_their_command_line() -> Result<()>
 fn shows_and_extends(stack: &Stack, id: &str) -> Result<()> {
     let before = json(stack, &format!("sessions show {id}"))?;
     assert_eq!(before["schema"], format!("preview_{}", id.replace('-', "")));
+    assert!(
+        before["bytes"].as_u64().is_some_and(|bytes| bytes > 1_000_000),
+        "{before}"
+    );
     let steps: Vec<_> = before["history"]
         .as_array()
         .into_iter()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use client::{Creation, Deadline, Session, Studio};
@@ -184,5 +184,57 @@ async fn a_session_that_was_restarted_is_served_at_once_by_every_replica() -> Re
             stack.tenant(replica).session(&token).get(PRODUCTS).await?.data(200);
         }
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_replica_follows_a_change_of_features_within_a_second() -> Result<()> {
+    let stack = Stack::builder().tenants(2).start().await?;
+    let session = stack.session(&[]).await?;
+    let token = session["sessionToken"].as_str().context("a token")?;
+    let path = format!("/api/preview/sessions/{token}");
+    let message =
+        json!({"name": "Vera", "email": "vera@example.org", "subject": "Hello", "message": "Is anybody there?"});
+    let written = stack
+        .tenant(0)
+        .session(token)
+        .post("/api/v1/contact", &message)
+        .await?
+        .data(201);
+    for (features, status) in [
+        (json!(["ecommerce"]), 200),
+        (json!([]), 404),
+        (json!(["ecommerce"]), 200),
+    ] {
+        for replica in 0..2 {
+            // What it knows is fresh, and wrong in a moment.
+            stack.tenant(replica).session(token).get(PRODUCTS).await?;
+        }
+        stack
+            .gateway()
+            .patch(&path, &json!({"selectedFeatures": features}))
+            .await?
+            .data(200);
+        let changed = Instant::now();
+        for replica in 0..2 {
+            let api = stack.tenant(replica).session(token);
+            eventually("it follows", Duration::from_secs(1), async || {
+                Ok(api.get(PRODUCTS).await?.status() == status)
+            })
+            .await?;
+        }
+        println!("followed after {:?}", changed.elapsed());
+    }
+    let database = stack.database().connect().await?;
+    let schema = format!("preview_{}", session["id"].as_str().context("an id")?.replace('-', ""));
+    let kept = format!(
+        "SELECT count(*) FROM {schema}.ecommerce_products UNION ALL SELECT count(*) FROM {schema}.contact_messages WHERE id = '{}'",
+        written["id"].as_str().context("an id")?
+    );
+    let counts: Vec<i64> = database.query(&kept, &[]).await?.iter().map(|row| row.get(0)).collect();
+    ensure!(
+        counts[0] > 0 && counts[1] == 1,
+        "seeded once, and nothing lost: {counts:?}"
+    );
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use devstack::checkout::Checkout;
+use devstack::stack::Service;
 use e2e::FEATURES;
 use proto::v1::CreateSessionRequest;
 use proto::v1::session_service_client::SessionServiceClient;
@@ -12,14 +13,18 @@ use tonic::Request;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_studio_in_node_creates_follows_and_ends_sessions() -> Result<()> {
-    let stack = Stack::builder().start().await?;
+    let mut stack = Stack::builder().start().await?;
     stack.wait_for_pool(1).await?;
     let root = Checkout::find()?.root().to_owned();
     let address = stack.grpc_address()?;
+    let below = stack.processes().addresses(Service::Provisioner)?.public[0]
+        .address
+        .to_string();
     let output = Command::new("node")
         .arg("client.js")
         .current_dir(root.join("tests/studio-client"))
         .env("GRPC_ADDRESS", address)
+        .env("PROVISIONER_ADDRESS", below)
         .env(
             "INTERNAL_API_SECRET",
             stack.database().secrets().get("INTERNAL_API_SECRET"),
@@ -35,7 +40,7 @@ async fn a_studio_in_node_creates_follows_and_ends_sessions() -> Result<()> {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(output.status.success(), "{said}");
-    assert_eq!(said.matches(": so\n").count(), 6, "{said}");
+    assert_eq!(said.matches(": so\n").count(), 8, "{said}");
     Ok(())
 }
 

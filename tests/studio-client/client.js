@@ -1,14 +1,15 @@
 // A studio backend's view of the orchestrator: plain @grpc/grpc-js with the proto files of this
-// repository. Run by the Rust test `grpc`, which starts the stack and sets GRPC_ADDRESS,
+// repository. Run by the Rust test `studio`, which starts the stack and sets GRPC_ADDRESS,
 // INTERNAL_API_SECRET and PROTO_DIR. Prints each step that held; exits with 1 at the first that did not.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import grpc from '@grpc/grpc-js';
 import protoLoader from '@grpc/proto-loader';
 
-const { GRPC_ADDRESS: address, INTERNAL_API_SECRET: secret, PROTO_DIR: protoDir } = process.env;
-assert.ok(address && secret && protoDir, 'GRPC_ADDRESS, INTERNAL_API_SECRET and PROTO_DIR must be set');
+const { GRPC_ADDRESS: address, PROVISIONER_ADDRESS: below, INTERNAL_API_SECRET: secret, PROTO_DIR: protoDir } = process.env;
+assert.ok(address && below && secret && protoDir, 'an address, the secret or PROTO_DIR is not set');
 
 const require = createRequire(import.meta.url);
 const packageFile = (name, file) => path.join(path.dirname(require.resolve(`${name}/package.json`)), file);
@@ -18,11 +19,15 @@ const load = (file, includeDirs) =>
   );
 
 const own = load('livepreview/v1/session.proto', [protoDir]).livepreview.v1;
+const { TenantDirectory } = load('livepreview/v1/directory.proto', [protoDir]).livepreview.v1;
+const { ProvisionerService } = load('livepreview/v1/provisioner.proto', [protoDir]).livepreview.v1;
 const health = load(packageFile('grpc-health-check', 'proto/health/v1/health.proto')).grpc.health.v1;
 const reflection = load(packageFile('@grpc/reflection', 'build/proto/grpc/reflection/v1/reflection.proto')).grpc.reflection.v1;
 
 const plain = grpc.credentials.createInsecure();
 const sessions = new own.SessionService(address, plain);
+const directory = new TenantDirectory(address, plain);
+const provisioner = new ProvisionerService(below, plain);
 
 const withSecret = (value = secret) => {
   const metadata = new grpc.Metadata();
@@ -124,6 +129,38 @@ const steps = {
     assert.equal((await call(sessions, 'EndSession', { session: { id } }, withSecret())).endedNow, false);
     await refused(call(sessions, 'GetSession', { session: { id } }, withSecret()), 'FAILED_PRECONDITION', 'SESSION_EXPIRED');
     await refused(call(sessions, 'Heartbeat', { session: { id } }, withSecret()), 'FAILED_PRECONDITION', 'SESSION_EXPIRED');
+  },
+
+  'the directory resolves a session by its id and by the hash of its token': async () => {
+    const { session } = await call(sessions, 'CreateSession', wanted, withSecret());
+    const { sessionToken, id } = await settled(session);
+    const tokenHash = createHash('sha256').update(sessionToken).digest();
+    for (const by of [{ tokenHash }, { sessionId: id }]) {
+      const { tenant } = await call(directory, 'ResolveTenant', by, withSecret());
+      assert.equal(tenant.schemaName, `preview_${id.replaceAll('-', '')}`);
+      assert.deepEqual(tenant.enabledFeatures, ['ecommerce.cart', 'ecommerce.products']);
+      for (const metadata of [new grpc.Metadata(), withSecret('x'.repeat(secret.length))]) {
+        await refused(call(directory, 'ResolveTenant', by, metadata), 'UNAUTHENTICATED', 'UNAUTHORIZED');
+      }
+    }
+    await call(sessions, 'EndSession', { session: { id } }, withSecret());
+  },
+
+  'the provisioner makes a schema once and drops it once': async () => {
+    const sessionId = '01890000-0000-7000-8000-000000000001';
+    const order = { sessionId, modules: ['ecommerce'], currency: 'EUR' };
+    const made = await call(provisioner, 'ProvisionSchema', order, withSecret());
+    assert.equal(made.schemaName, `preview_${sessionId.replaceAll('-', '')}`);
+    assert.equal((await call(provisioner, 'ProvisionSchema', order, withSecret())).roleName, made.roleName);
+    assert.equal((await call(provisioner, 'DropSchema', { sessionId }, withSecret())).existed, true);
+    assert.equal((await call(provisioner, 'DropSchema', { sessionId }, withSecret())).existed, false);
+    assert.equal((await call(provisioner, 'PoolStatus', {}, withSecret())).target > 0, true);
+    const calls = [['ProvisionSchema', order], ['DropSchema', { sessionId }], ['PoolStatus', {}]];
+    for (const [method, request] of calls) {
+      for (const metadata of [new grpc.Metadata(), withSecret('x'.repeat(secret.length))]) {
+        await refused(call(provisioner, method, request, metadata), 'UNAUTHENTICATED', 'UNAUTHORIZED');
+      }
+    }
   },
 
   'one idempotency key is one session, also in parallel': async () => {

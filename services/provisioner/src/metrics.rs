@@ -67,7 +67,7 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let meter = service::telemetry::meter("provisioner");
-        Self {
+        let this = Self {
             slots: meter
                 .u64_gauge("provisioner.slots")
                 .with_description("Slots by state.")
@@ -98,7 +98,11 @@ impl Metrics {
                 .u64_counter("provisioner.repaired")
                 .with_description("Records that did not match the world, by kind.")
                 .build(),
-        }
+        };
+        // There from the start, so that the first one is seen as an increase.
+        this.refused.add(0, &[]);
+        this.repaired.add(0, &[KeyValue::new("kind", "missing")]);
+        this
     }
 
     /// Shows the levels of the pool.

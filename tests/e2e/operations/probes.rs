@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use devstack::stack::Service;
 use e2e::eventually;
+use serde_json::json;
 use testkit::{Api, Stack};
 
 const SERVICES: [Service; 3] = [Service::Orchestrator, Service::Provisioner, Service::TenantApi(0)];
@@ -49,12 +50,51 @@ async fn a_process_is_ready_while_its_database_answers_and_alive_all_the_time() 
     Ok(())
 }
 
+/// The series that alerts and their explanations name.
+fn named_in_operations() -> Vec<&'static str> {
+    const OURS: [&str; 6] = [
+        "tenant_api_",
+        "session_",
+        "provisioner_",
+        "reconcile_round_",
+        "http_request_",
+        "orphaned_schemas_",
+    ];
+    const ENDS: [&str; 7] = ["_total", "_seconds", "_count", "_bucket", "_sum", "_slots", "_target"];
+    let text = include_str!("../../../docs/operations.md");
+    let words = text.split(|letter: char| !(letter.is_ascii_lowercase() || letter == '_'));
+    let is_series =
+        |word: &&str| OURS.iter().any(|ours| word.starts_with(ours)) && ENDS.iter().any(|end| word.ends_with(end));
+    let found: Vec<_> = words.filter(is_series).collect();
+    assert!(found.len() > 20, "{found:?}");
+    found
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn figures_tell_what_was_done_and_for_nobody_in_particular() -> Result<()> {
-    let mut stack = Stack::builder().start().await?;
+    let mut stack = Stack::builder().env("MAX_SESSIONS_PER_IP", 2).start().await?;
     stack.wait_for_pool(2).await?;
     let session = stack.session(&["ecommerce"]).await?;
     let token = session["sessionToken"].as_str().unwrap_or_default();
+    // Another one ends, and a third is one too many meanwhile.
+    let other = stack.session(&[]).await?;
+    let wanted = json!({ "selectedFeatures": [], "tier": "starter" });
+    stack
+        .gateway()
+        .post("/api/preview/sessions", &wanted)
+        .await?
+        .error(429, "SESSION_LIMIT_PER_IP");
+    let path = format!(
+        "/api/preview/sessions/{}",
+        other["sessionToken"].as_str().unwrap_or_default()
+    );
+    stack.gateway().delete(&path).await?.data(200);
+    let provisioner = Api::new(&stack.processes().admin_url(Service::Provisioner)?);
+    eventually("the slot is recycled", Duration::from_secs(30), async || {
+        let told = provisioner.get("/metrics").await?.answer.text();
+        Ok(told.contains("outcome=\"recycled\""))
+    })
+    .await?;
     let api = stack.tenant(0).session(token);
     for _ in 0..3 {
         api.get("/api/v1/ecommerce/products").await?.data(200);
@@ -105,7 +145,15 @@ async fn figures_tell_what_was_done_and_for_nobody_in_particular() -> Result<()>
         ("session_transitions_total", &["to=\"PENDING\""], 1.0),
         ("session_transitions_total", &["to=\"PROVISIONING\""], 1.0),
         ("session_transitions_total", &["to=\"READY\""], 1.0),
-        ("provisioner_provisioned_total", &["from=\"warm\""], 1.0),
+        ("session_transitions_total", &["to=\"DROPPED\""], 1.0),
+        ("session_limits_hit_total", &["code=\"SESSION_LIMIT_PER_IP\""], 1.0),
+        ("http_request_seconds_count", &[], 3.0),
+        ("provisioner_provisioned_total", &["from=\"warm\""], 2.0),
+        ("provisioner_slots_target", &[], 1.0),
+        ("provisioner_slots", &["state=\"claimed\""], 1.0),
+        ("provisioner_step_duration_seconds_count", &["step=\"claim\""], 2.0),
+        ("provisioner_step_duration_seconds_count", &["step=\"seed\""], 2.0),
+        ("provisioner_step_duration_seconds_count", &["step=\"recycle\""], 1.0),
     ] {
         let value = all
             .lines()
@@ -119,6 +167,12 @@ async fn figures_tell_what_was_done_and_for_nobody_in_particular() -> Result<()>
             .any(|line| line.starts_with("tenant_api_requests_in_flight")),
         "{all}"
     );
+    for name in named_in_operations() {
+        assert!(
+            all.contains(name),
+            "docs/operations.md names {name}, which is nowhere in\n{all}"
+        );
+    }
     let id = session["id"].as_str().unwrap_or_default();
     assert!(
         !all.contains(token) && !all.contains(id) && !all.contains(&id.replace('-', "")),

@@ -95,7 +95,7 @@ mod tests {
         let seats = Seats::default();
         let mut held: Vec<_> = (0..MOST_OF_ONE).map(|_| seats.take(session(1)).ok()).collect();
         assert!(held.iter().all(Option::is_some));
-        let refused = seats.take(session(1)).err().expect("the ninth");
+        let refused = seats.take(session(1)).err().expect("one too many");
         assert_eq!((refused.code(), refused.wait()), (codes::RATE_LIMITED, Some(WAIT)));
         assert!(seats.take(session(2)).is_ok(), "others have their own");
         held.pop();
