@@ -115,8 +115,7 @@ impl Scene {
                     "there is no end of new steps, or these were never interrupted: {unmet:?}"
                 );
                 let number = lives.len();
-                // Now and then one slot is too many; and every few lives there is a new one, for which a role is made.
-                let target = 1 + u32::from(number.is_multiple_of(2)) + u32::try_from(number / 8)?;
+                let target = u32::from(number.is_multiple_of(2)) + 1;
                 let _ = pool.set_pool_target(SetPoolTargetRequest { target }).await;
                 let life = client.live(number, async |id| spoil(&database, number, id).await);
                 let life = life.await?;
@@ -218,13 +217,21 @@ const HISTORY: [&str; 9] = [
     "UPDATED",
 ];
 
+/// Takes the roles away that no slot has yet.
+const FEWER: &str = "DO $$ DECLARE spare text; BEGIN
+    FOR spare IN DELETE FROM provisioner.slots WHERE id IN (
+        SELECT id FROM provisioner.slots WHERE state = 'empty' FOR UPDATE SKIP LOCKED) RETURNING role_name
+    LOOP EXECUTE format('DROP ROLE %I', spare); END LOOP; END $$";
+
 /// Some sessions change the catalogue entries of their slot, so that it is dropped; some its demo data, so that it is
-/// emptied; the others only look.
+/// emptied; the others only look. Some leave no role over, so that the next slot needs new
+/// ones.
 async fn spoil(database: &Database, number: usize, id: &str) -> Result<()> {
     let schema = format!("preview_{}", id.replace('-', ""));
     let change = match number % 6 {
         1 => format!("CREATE TABLE {schema}.extra ()"),
         0 | 2 | 4 => format!("UPDATE {schema}.users SET name = name"),
+        5 => FEWER.to_owned(),
         _ => return Ok(()),
     };
     let _ = database.batch_execute(&change).await;
