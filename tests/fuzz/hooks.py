@@ -24,7 +24,6 @@ FORM = re.compile(
 
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
-    allow_empty(raw_schema)
     # The session comes with every request: a wrong one is 404 or 410 by contract, which no check knows.
     schemes = raw_schema.get("components", {}).get("securitySchemes", {})
     if schemes.pop("session", None) is None:
@@ -33,14 +32,6 @@ def before_load_schema(context, raw_schema):
         for operation in item.values():
             for way in operation.get("security", []):
                 way.pop("session", None)
-
-
-def allow_empty(raw_schema):
-    """A parameter without a value counts as left out, as a form of a browser sends it."""
-    operations = (operation for item in raw_schema["paths"].values() for operation in item.values())
-    for parameter in (parameter for operation in operations for parameter in operation.get("parameters", [])):
-        if parameter.get("in") == "query" and not parameter["required"] and "style" not in parameter:
-            parameter["schema"] = {"anyOf": [parameter["schema"], {"const": ""}]}
 
 
 @schemathesis.hook

@@ -58,11 +58,10 @@ impl Query {
         Ok(Self(values))
     }
 
-    /// A parameter, without white space around it; an empty one counts as left out, as forms and OpenAPI's clients send it.
+    /// A parameter, without white space around it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let value = self.0.get(name).map(|value| value.trim());
-        value.filter(|value| !value.is_empty())
+        self.0.get(name).map(|value| value.trim())
     }
 
     /// Checks the parameters of `fields`; unknown ones are passed over.
@@ -95,6 +94,10 @@ impl Query {
 
 /// Checks a parameter: the text is read as the JSON value that the kind wants.
 pub fn typed(field: &Field, text: &str, path: &str, details: &mut Vec<Detail>) -> Option<Value> {
+    // No words are no wish.
+    if text.is_empty() && field.verbatim {
+        return Some(Value::Null);
+    }
     let sent = match field.kind {
         Kind::Int => text.parse::<i64>().map_or_else(|_| json!(text), |n| json!(n)),
         Kind::Bool => text.parse::<bool>().map_or_else(|_| json!(text), |b| json!(b)),
@@ -120,8 +123,9 @@ mod tests {
         for (raw, q) in [
             ("q=a%20b+c&page=2", Some("a b c")),
             ("q=a&page=2&q=b&%71=c", Some("a,b,c")),
-            ("q=+&page=2", None),
-            ("q", None),
+            ("q=+&page=2", Some("")),
+            ("q", Some("")),
+            ("page=2", None),
         ] {
             let read = Query::read(Some(raw)).ok();
             assert_eq!(read.as_ref().and_then(|query| query.get("q")), q, "{raw}");
@@ -133,7 +137,11 @@ mod tests {
 
     #[test]
     fn parameters_are_checked_like_fields() {
-        static FIELDS: &[Field] = &[Field::int("page").min("1").default("1"), Field::bool("unread")];
+        static FIELDS: &[Field] = &[
+            Field::int("page").min("1").default("1"),
+            Field::bool("unread"),
+            Field::text("q", "9").verbatim(),
+        ];
         let read = |raw| {
             Query::read(Some(raw))
                 .and_then(|query| query.checked(FIELDS))
@@ -141,10 +149,10 @@ mod tests {
         };
         assert_eq!(
             read("page=3&unread=true&other=1&other=2").ok(),
-            Some(json!({"page": 3, "unread": true}))
+            Some(json!({"page": 3, "unread": true, "q": null}))
         );
-        assert_eq!(read("page=").ok(), Some(json!({"page": 1, "unread": null})));
-        for wrong in ["page=0", "page=x", "page=1&page=1", "unread=yes"] {
+        assert_eq!(read("q=").ok(), Some(json!({"page": 1, "unread": null, "q": null})));
+        for wrong in ["page=0", "page=x", "page=", "page=1&page=1", "unread=yes", "unread="] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -32,7 +32,7 @@ pub fn routes() -> Vec<Route> {
         Field::timestamp("createdAtTo"),
         Field::money("totalFrom"),
         Field::money("totalTo"),
-        Field::text("q", "100"),
+        Field::text("q", "100").verbatim(),
         Field::text("sort", "30"),
         Field::int("page").default("1").min("1"),
         Field::int("limit").default("20").min("1").max("100"),
