@@ -17,6 +17,7 @@ export PATH := $(PATH):$(TOOLS)/bin
 
 # $(call need,program,what to do)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
+COMPILER := install a C linker (on Debian: apt-get install build-essential), then run make again
 RUST := install Rust from https://rustup.rs, then run make again
 PYTHON := install Python 3.11 or newer (on Debian: apt-get install python3-venv), then run make again
 NODE := install Node 20 or newer with npm, then run make again
@@ -64,6 +65,7 @@ audit: deny ## Look for known vulnerabilities (fetches the database from GitHub)
 
 build:
 	$(call need,cargo,$(RUST))
+	$(call need,cc,$(COMPILER))
 	@cargo build --workspace --bins --profile $(PROFILE)
 
 client:
@@ -82,12 +84,14 @@ python:
 
 nextest:
 	$(call need,cargo,$(RUST))
+	$(call need,cc,$(COMPILER))
 	@cargo nextest --version >/dev/null 2>&1 || { \
 	    echo "installing cargo-nextest $(NEXTEST_VERSION) in .devstack/tools (once)"; \
 	    cargo install cargo-nextest --version $(NEXTEST_VERSION) --locked --debug --quiet --root $(TOOLS); }
 
 deny:
 	$(call need,cargo,$(RUST))
+	$(call need,cc,$(COMPILER))
 	@cargo deny --version >/dev/null 2>&1 || { \
 	    echo "installing cargo-deny $(DENY_VERSION) in .devstack/tools (once)"; \
 	    cargo install cargo-deny --version $(DENY_VERSION) --locked --debug --no-default-features --quiet --root $(TOOLS); }

@@ -1,4 +1,5 @@
-//! What still works while parts are away, over real processes: one test for each row of the contract's table.
+//! What still works while parts are away, over real processes: with `restart` and `replicas` a test for each
+//! row of the contract's table.
 
 use std::sync::Arc;
 use std::time::Duration;
