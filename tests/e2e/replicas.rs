@@ -238,3 +238,65 @@ async fn every_replica_follows_a_change_of_features_within_a_second() -> Result<
     );
     Ok(())
 }
+
+/// Leaves messages until there are so many, and repeats what was not answered. Tells how often that was needed.
+async fn writes(api: Api, writer: usize, done: Arc<AtomicUsize>) -> Result<usize> {
+    let mut repeated = 0;
+    for number in 0..30 {
+        let subject = format!("{writer}-{number}");
+        let message = json!({"name": "Vera", "email": "vera@example.org", "subject": subject, "message": "Is anybody there?"});
+        loop {
+            match api.post("/api/v1/contact", &message).await {
+                Ok(reply) if reply.status() == 201 => break,
+                Ok(reply) => ensure!(reply.status() == 503, "{}", reply.answer.text()),
+                // Its connection broke: whether it was written is not known.
+                Err(_) => repeated += 1,
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(repeated)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_api_that_is_killed_takes_nothing_along_that_was_answered() -> Result<()> {
+    let mut stack = Stack::builder()
+        .tenants(2)
+        .env("CONTACT_MESSAGES_PER_MINUTE", 0)
+        .start()
+        .await?;
+    let balancer = balancer(&mut stack, [Service::TenantApi(0), Service::TenantApi(1)], 0).await?;
+    let session = stack.session(&[]).await?;
+    let token = session["sessionToken"].as_str().context("a token")?;
+    let api = Api::new(&format!("http://{}", balancer.address())).session(token);
+
+    let done = Arc::new(AtomicUsize::new(0));
+    let mut writers = JoinSet::new();
+    for writer in 0..CALLERS {
+        writers.spawn(writes(api.clone(), writer, done.clone()));
+    }
+    eventually("there is load", RECOVERY, async || {
+        Ok(done.load(Ordering::Relaxed) >= 20)
+    })
+    .await?;
+    stack.processes().kill(Service::TenantApi(0))?;
+    let mut repeated = 0;
+    while let Some(written) = writers.join_next().await {
+        repeated += written??;
+    }
+    ensure!(repeated > 0, "nobody noticed: the test proves nothing");
+
+    let schema = format!("preview_{}", session["id"].as_str().context("an id")?.replace('-', ""));
+    let sql = format!(
+        "SELECT count(DISTINCT subject), count(*) FROM {schema}.contact_messages WHERE subject ~ '^[0-9]+-[0-9]+$'"
+    );
+    let counts = stack.database().connect().await?.query_one(&sql, &[]).await?;
+    let (kept, all): (i64, i64) = (counts.get(0), counts.get(1));
+    assert_eq!(usize::try_from(kept)?, CALLERS * 30);
+    ensure!(
+        usize::try_from(all - kept)? <= repeated,
+        "{all} rows for {kept} messages and {repeated} repeats"
+    );
+    Ok(())
+}
