@@ -244,7 +244,8 @@ async fn writes(api: Api, writer: usize, done: Arc<AtomicUsize>) -> Result<usize
     let mut repeated = 0;
     for number in 0..30 {
         let subject = format!("{writer}-{number}");
-        let message = json!({"name": "Vera", "email": "vera@example.org", "subject": subject, "message": "Is anybody there?"});
+        let message =
+            json!({"name": "Vera", "email": "vera@example.org", "subject": subject, "message": "Is anybody there?"});
         loop {
             match api.post("/api/v1/contact", &message).await {
                 Ok(reply) if reply.status() == 201 => break,

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use super::schema::Schemas;
 use crate::{
     http::{Route, Who},
-    resource::{Field, Kind, Returns, Spec, select::LAST_PAGE},
+    resource::{
+        Field, Kind, Returns, Spec,
+        select::{LAST_PAGE, Q},
+    },
 };
 
 /// All parameters of a route. The session and the account are told as its security.
@@ -99,8 +102,7 @@ fn list(route: &Route, spec: &'static Spec, schemas: &mut Schemas) -> Vec<Value>
     let mut parameters = vec![query("page", &page), query("limit", &limit), query("sort", &sort(spec))];
     if !spec.list.search.is_empty() {
         let note = format!("Words to find in {}; at most 8.", spec.list.search.join(", "));
-        // White space alone finds everything.
-        let mut q = schemas.field(&Field::text("q", "100").filled().verbatim());
+        let mut q = schemas.field(&Q.filled());
         q["description"] = note.into();
         parameters.push(query("q", &q));
     }

@@ -25,6 +25,8 @@ const WORDS: usize = 8;
 pub const LAST_PAGE: u64 = (1 << 53) - 1;
 /// Characters of `q` at most.
 const LETTERS: usize = 100;
+/// The words to find; none find everything.
+pub const Q: Field = Field::text("q", "100").verbatim().min("0");
 
 /// The checked query of a list.
 #[derive(Debug)]

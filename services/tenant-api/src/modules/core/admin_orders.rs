@@ -12,6 +12,7 @@ use crate::{
     ledger::{letters, orders as ledger, seller, undo},
     resource::{
         Field, Resource, list,
+        select::Q,
         show::{self, Lock},
         update,
     },
@@ -32,7 +33,7 @@ pub fn routes() -> Vec<Route> {
         Field::timestamp("createdAtTo"),
         Field::money("totalFrom"),
         Field::money("totalTo"),
-        Field::text("q", "100").verbatim(),
+        Q,
         Field::text("sort", "30"),
         Field::int("page").default("1").min("1"),
         Field::int("limit").default("20").min("1").max("100"),

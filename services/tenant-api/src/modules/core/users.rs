@@ -171,7 +171,7 @@ pub fn routes() -> Vec<Route> {
             .query(
                 const {
                     &[
-                        Field::text("q", "100").verbatim(),
+                        select::Q,
                         Field::one_of("role", ROLES),
                         Field::int("page").min("1").default("1"),
                         Field::int("limit").min("1").max("100").default("20"),
