@@ -21,8 +21,8 @@ use crate::http::{
 
 /// Words of `q` at most.
 const WORDS: usize = 8;
-/// The last page that can be asked for, the largest number that JavaScript counts to; one past the end is empty.
-pub const LAST_PAGE: u64 = (1 << 53) - 1;
+/// The last page that can be asked for; one past the end is empty.
+pub const LAST_PAGE: u64 = i32::MAX as u64;
 /// Characters of `q` at most.
 const LETTERS: usize = 100;
 /// The words to find; none find everything.
