@@ -196,7 +196,7 @@ impl Provisioner {
     /// # Errors
     /// When it is away.
     pub async fn slots(&self) -> Result<Vec<Slot>, Refusal> {
-        self.list(ListSchemasRequest::default(), ASK).await
+        self.slots_of(ListSchemasRequest::default()).await
     }
 
     /// Some slots.

@@ -107,11 +107,7 @@ impl Sessions {
     /// # Errors
     /// 404 when there never was one, 410 when it is over, 503 when the database is away.
     pub async fn look(&self, key: &Key) -> Result<Session, Fault> {
-        let session = self.find(key).await?.ok_or_else(unknown)?;
-        if session.is_over(self.now()) {
-            return Err(over());
-        }
-        Ok(session)
+        self.living(self.find(key).await?)
     }
 
     /// Whether there is such a session, without starting anything.
@@ -119,11 +115,15 @@ impl Sessions {
     /// # Errors
     /// As [`Self::look`].
     pub async fn must_live(&self, key: &Key) -> Result<(), Fault> {
-        match self.store().find(key).await? {
-            None => Err(unknown()),
-            Some(session) if session.is_over(self.now()) => Err(over()),
-            Some(_) => Ok(()),
+        self.living(self.store().find(key).await?).map(drop)
+    }
+
+    fn living(&self, session: Option<Session>) -> Result<Session, Fault> {
+        let session = session.ok_or_else(unknown)?;
+        if session.is_over(self.now()) {
+            return Err(over());
         }
+        Ok(session)
     }
 
     /// The session whatever its state, if there is one; looking at a deferred one starts its preparation.

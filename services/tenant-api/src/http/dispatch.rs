@@ -217,7 +217,6 @@ impl Incoming {
         if let Some(settings) = settings {
             memory.insert(settings);
         }
-        let user = caller.as_ref().map(|caller| caller.id);
         roles::admit(&route, caller.as_ref())?;
         let query = Query::read(query.as_deref())?;
         let (body, mut details) = checked_body(route.body, &raw, caller.as_ref())?;
@@ -244,8 +243,8 @@ impl Incoming {
             memory: Mutex::new(memory),
         }));
 
-        handle(&call).await.map_err(|error| match (error, user) {
-            (Error::Database(error), Some(user)) if is_gone(&error, user) => caller::gone().because(error).into(),
+        handle(&call).await.map_err(|error| match (error, call.caller()) {
+            (Error::Database(error), Some(user)) if is_gone(&error, user.id) => caller::gone().because(error).into(),
             (error, _) => error,
         })
     }

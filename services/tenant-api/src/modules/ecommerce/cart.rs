@@ -344,7 +344,8 @@ async fn add(call: Call) -> Result<Answer> {
         .ok_or_else(|| Fault::field("productId", "names no product that is for sale"))?;
     let (name, stock): (String, i32) = (row.try_get("", "name")?, row.try_get("", "stock")?);
     let count = |column| row.try_get::<i64>("", column).map(|n| u64::try_from(n).unwrap_or(0));
-    let (cart, token) = match row.try_get::<Option<Uuid>>("", "id")? {
+    let known: Option<Uuid> = row.try_get("", "id")?;
+    let (cart, token) = match known {
         Some(id) => (
             Cart {
                 id,
@@ -354,7 +355,6 @@ async fn add(call: Call) -> Result<Answer> {
         ),
         None => open(&call, user, None).await?,
     };
-    let is_new = row.try_get::<Option<Uuid>>("", "id")?.is_none();
 
     let sql = "INSERT INTO ecommerce_cart_items (id, cart_id, product_id, quantity) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (cart_id, product_id) DO UPDATE SET quantity = ecommerce_cart_items.quantity + excluded.quantity, updated_at = now() \
@@ -375,7 +375,7 @@ async fn add(call: Call) -> Result<Answer> {
     if now > stock {
         return Err(out_of_stock("quantity", &name, stock).into());
     }
-    if is_new {
+    if known.is_none() {
         room(&call, "ecommerce_carts", count("carts")?)?;
     }
     if !row.try_get::<bool>("", "held")? {
