@@ -258,7 +258,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         for process in self.processes.processes() {
-            let lines = process.last_lines(60);
+            let lines = process.last_lines(25);
             eprintln!("---- the end of the log of {} ----\n{lines}", process.name());
         }
         let _ = std::fs::remove_dir_all(&self.logs);

@@ -98,18 +98,23 @@ impl Scene {
         };
         let (started, mut lives) = (Instant::now(), Vec::new());
         let (mut known, mut quiet) = (0, 0);
+        let mut told = usize::MAX;
         let all = async {
             loop {
                 let unmet = unmet(&steps, &database).await?;
                 if quiet >= QUIET && unmet.is_empty() {
                     break;
                 }
-                println!(
-                    "{:.1?}: {} lives, {} faults, not met yet: {unmet:?}",
-                    started.elapsed(),
-                    lives.len(),
-                    steps.points().len()
-                );
+                if unmet.len() != told {
+                    told = unmet.len();
+                    println!(
+                        "{:.1?}: {} lives, {} faults, not met yet: {told}, as {:?}",
+                        started.elapsed(),
+                        lives.len(),
+                        steps.points().len(),
+                        unmet.first()
+                    );
+                }
                 ensure!(
                     started.elapsed() < LIMIT,
                     "there is no end of new steps, or these were never interrupted: {unmet:?}"
