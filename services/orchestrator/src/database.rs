@@ -83,12 +83,10 @@ pub enum Trouble {
     Row(String),
 }
 
-/// States of a server that is restarting, full or busy.
-const PASSING: [SqlState; 8] = [
-    SqlState::ADMIN_SHUTDOWN,
-    SqlState::CRASH_SHUTDOWN,
-    SqlState::CANNOT_CONNECT_NOW,
-    SqlState::TOO_MANY_CONNECTIONS,
+/// Classes of a server that is away: lost connections, no room left, restarting.
+const AWAY: [&str; 3] = ["08", "53", "57P"];
+/// States of a server that is busy.
+const BUSY: [SqlState; 4] = [
     SqlState::QUERY_CANCELED,
     SqlState::LOCK_NOT_AVAILABLE,
     SqlState::T_R_DEADLOCK_DETECTED,
@@ -101,7 +99,7 @@ impl Trouble {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Connection(PoolError::Backend(error)) | Self::Statement(error) => match error.code() {
-                Some(code) => PASSING.contains(code) || code.code().starts_with("08"),
+                Some(state) => BUSY.contains(state) || AWAY.iter().any(|class| state.code().starts_with(class)),
                 None => error.is_closed() || error.source().is_some_and(<dyn Error>::is::<std::io::Error>),
             },
             Self::Connection(_) => true,

@@ -142,6 +142,7 @@ impl Provisioner {
             session_id: session.id.to_string(),
             modules: module_ids(session),
             currency: session.currency.as_str().to_owned(),
+            generation: session.generation,
         };
         let answer = self
             .calls
@@ -181,8 +182,22 @@ impl Provisioner {
     /// # Errors
     /// When it is away.
     pub async fn drop_schema(&self, id: SessionId) -> Result<bool, Refusal> {
+        self.take_away(id, None).await
+    }
+
+    /// Takes away what the session had before this generation of it: a call that comes late does no harm to what it got
+    /// since.
+    ///
+    /// # Errors
+    /// When it is away.
+    pub async fn drop_former_schema(&self, session: &Session) -> Result<bool, Refusal> {
+        self.take_away(session.id, Some(session.generation)).await
+    }
+
+    async fn take_away(&self, id: SessionId, before_generation: Option<i64>) -> Result<bool, Refusal> {
         let request = DropSchemaRequest {
             session_id: id.to_string(),
+            before_generation,
         };
         match self.calls.clone().drop_schema(within(DROP, request)).await {
             Ok(answer) => Ok(answer.into_inner().existed),

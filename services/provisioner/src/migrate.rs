@@ -10,6 +10,7 @@ const MIGRATIONS: &[(i32, &str)] = &[
     (2, include_str!("../migrations/0002_furnished.sql")),
     (3, include_str!("../migrations/0003_untouched.sql")),
     (4, include_str!("../migrations/0004_seen.sql")),
+    (5, include_str!("../migrations/0005_generation.sql")),
 ];
 
 /// Brings the schema up to date. Replicas that start together wait for each other.

@@ -1,7 +1,10 @@
 //! Makes the world match the records: every interval one replica ends what is due, finishes what was left behind, and
 //! has schemas without a session taken away. What it does may be done twice without harm.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::SessionId;
@@ -10,7 +13,7 @@ use proto::v1::SlotState;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{steps::Sessions, store::Settled};
+use super::steps::Sessions;
 use crate::database::Trouble;
 
 /// A schema that no session owns is left alone for so long, since somebody may just be taking it away. With one round
@@ -23,11 +26,6 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 
 /// Whoever holds this lock leads.
 const LEAD: &str = "SELECT pg_try_advisory_xact_lock(x'6c705f726563'::bigint)";
-
-/// READY sessions as they are recorded.
-type Records = HashMap<SessionId, Settled>;
-/// Sessions that have a slot, with its role.
-type Claims = HashMap<SessionId, String>;
 
 /// The reconciler of one replica.
 pub struct Reconciler {
@@ -50,8 +48,6 @@ pub struct Round {
     pub orphans: usize,
     /// READY sessions whose schema was gone.
     pub lost: usize,
-    /// READY sessions that lived elsewhere than recorded.
-    pub moved: usize,
 }
 
 impl Reconciler {
@@ -135,48 +131,32 @@ impl Reconciler {
                 return Ok(());
             }
         };
-        let claimed: HashMap<SessionId, String> = slots
-            .into_iter()
+        let claimed: HashSet<SessionId> = slots
+            .iter()
             .filter(|slot| slot.state() == SlotState::Claimed)
-            .filter_map(|slot| Some((slot.session_id.parse().ok()?, slot.role_name)))
+            .filter_map(|slot| slot.session_id.parse().ok())
             .collect();
         round.lost = self.end_lost(&settled, &claimed).await?;
-        round.moved = self.find_moved(&settled, &claimed).await?;
         round.orphans = self.drop_orphans(&claimed).await?;
         Ok(())
     }
 
     /// READY sessions without a slot are over.
-    async fn end_lost(&self, settled: &Records, claimed: &Claims) -> Result<usize, Fault> {
+    async fn end_lost(&self, settled: &HashMap<SessionId, i64>, claimed: &HashSet<SessionId>) -> Result<usize, Fault> {
         let mut lost = 0;
-        for (id, record) in settled.iter().filter(|(id, _)| !claimed.contains_key(id)) {
+        for (id, generation) in settled.iter().filter(|(id, _)| !claimed.contains(id)) {
             // Not of those that were restarted since the records were read: their slot is new as well.
-            lost += usize::from(self.sessions.end_lost(*id, record.generation).await?);
+            lost += usize::from(self.sessions.end_lost(*id, *generation).await?);
         }
         Ok(lost)
     }
 
-    /// A restart that a slow replica went on with after another had finished it leaves the session in another slot.
-    async fn find_moved(&self, settled: &Records, claimed: &Claims) -> Result<usize, Fault> {
-        let mut moved = 0;
-        for (id, record) in settled {
-            let Some(role) = claimed.get(id).filter(|role| **role != record.role) else {
-                continue;
-            };
-            if self.sessions.store().correct_role(*id, record.generation, role).await? {
-                tracing::warn!(session.id = %id, "a session lives in another slot than recorded");
-                moved += 1;
-            }
-        }
-        Ok(moved)
-    }
-
-    async fn drop_orphans(&mut self, claimed: &Claims) -> Result<usize, Fault> {
-        let ids: Vec<SessionId> = claimed.keys().copied().collect();
+    async fn drop_orphans(&mut self, claimed: &HashSet<SessionId>) -> Result<usize, Fault> {
+        let ids: Vec<SessionId> = claimed.iter().copied().collect();
         let rightful = self.sessions.store().rightful(&ids).await?;
         let now = self.sessions.now();
         self.orphans
-            .retain(|id, _| claimed.contains_key(id) && !rightful.contains(id));
+            .retain(|id, _| claimed.contains(id) && !rightful.contains(id));
         let mut dropped = 0;
         for id in ids.into_iter().filter(|id| !rightful.contains(id)) {
             let seen = *self.orphans.entry(id).or_insert(now);

@@ -19,7 +19,7 @@ use crate::database::Trouble;
 pub use admission::{Admission, Candidate};
 pub use change::{Entry, What};
 pub use row::COLUMNS;
-pub use upkeep::{Ended, Seen, Settled};
+pub use upkeep::{Ended, Seen};
 
 /// The channel of notices that a session changed; the payload is the hash of its token in hex.
 pub const CHANNEL: &str = "livepreview_sessions";

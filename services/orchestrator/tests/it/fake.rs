@@ -34,8 +34,12 @@ pub struct Fake(Arc<Mutex<State>>);
 pub struct State {
     /// Schemas by session, with the modules that were seeded.
     pub schemas: BTreeMap<String, Vec<String>>,
+    /// The generation of the session for which it was given its schema.
+    pub generations: BTreeMap<String, i64>,
     /// Every call, in order: its name and the session.
     pub calls: Vec<(&'static str, String)>,
+    /// Every call of DropSchema.
+    pub drops: Vec<DropSchemaRequest>,
     /// What ProvisionSchema answers instead of a schema.
     pub refusal: Option<Status>,
     /// The session whose schema cannot be dropped now.
@@ -144,6 +148,8 @@ impl ProvisionerService for Fake {
             return Err(refusal.clone());
         }
         let schema_name = schema_of(&request.session_id);
+        let generation = state.generations.entry(request.session_id.clone()).or_default();
+        *generation = request.generation.max(*generation);
         state.schemas.entry(request.session_id).or_insert(request.modules);
         Ok(Response::new(ProvisionSchemaResponse {
             schema_name,
@@ -173,12 +179,17 @@ impl ProvisionerService for Fake {
     }
 
     async fn drop_schema(&self, request: Request<DropSchemaRequest>) -> Result<Response<DropSchemaResponse>, Status> {
-        let session = request.into_inner().session_id;
+        let request = request.into_inner();
+        self.state().drops.push(request.clone());
+        let session = request.session_id;
         self.note("drop", &session);
         if self.state().stuck.as_ref() == Some(&session) {
             return Err(fault::Fault::unavailable(1, "a lock").into());
         }
-        let existed = self.state().schemas.remove(&session).is_some();
+        let mut state = self.state();
+        let generation = state.generations.get(&session).copied().unwrap_or_default();
+        let newer = request.before_generation.is_some_and(|before| generation >= before);
+        let existed = !newer && state.schemas.remove(&session).is_some();
         Ok(Response::new(DropSchemaResponse { existed }))
     }
 

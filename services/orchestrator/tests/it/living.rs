@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use domain::Clock;
+use orchestrator::session::reconcile::Round;
+use proto::v1::provisioner_service_server::ProvisionerService;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -311,6 +313,45 @@ async fn a_restart_keeps_id_and_token_on_a_fresh_schema() -> Result<()> {
     let calls: Vec<_> = world.fake.state().calls.iter().map(|call| call.0).collect();
     assert_eq!(calls, ["provision", "drop", "provision"]);
     assert_eq!(world.fake.state().schemas[&id], ["tasks"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarts_at_once_are_made_or_put_off() -> Result<()> {
+    let mut world = World::with(&[("SESSION_CREATE_RATE_PER_HOUR", "1000")]).await?;
+    let replica = world.replica().await?;
+    let (token, id) = replica.ready().await?;
+    let restart = format!("/sessions/{token}/restart");
+    for _ in 0..10 {
+        let calls = (0..8).map(|_| replica.call(Method::POST, &restart, None));
+        for answer in futures::future::try_join_all(calls).await? {
+            let put_off = (StatusCode::SERVICE_UNAVAILABLE, "SESSION_NOT_READY");
+            assert!(
+                answer.status == StatusCode::OK || (answer.status, answer.code()) == put_off,
+                "{answer:?}"
+            );
+        }
+    }
+    assert!(world.fake.state().schemas.contains_key(&id));
+    assert_eq!(world.column(&id, "restarting_since").await?, None);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_of_a_restart_that_comes_late_leaves_the_fresh_schema() -> Result<()> {
+    let mut world = World::with(&[]).await?;
+    let replica = world.replica().await?;
+    let (token, id) = replica.ready().await?;
+    let restarted = replica
+        .call(Method::POST, &format!("/sessions/{token}/restart"), None)
+        .await?;
+    assert_eq!(restarted.status, StatusCode::OK);
+    let drops = world.fake.state().drops.clone();
+    let [late] = drops.as_slice() else { panic!("{drops:?}") };
+    let answer = world.fake.drop_schema(tonic::Request::new(late.clone())).await?;
+    assert!(!answer.into_inner().existed);
+    assert!(world.fake.state().schemas.contains_key(&id));
+    assert_eq!(replica.reconcile().await?, Some(Round::default()));
     Ok(())
 }
 

@@ -5,10 +5,7 @@ use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use orchestrator::session::reconcile::{Reconciler, Round};
 
-use crate::{
-    fake::ROLE,
-    harness::{World, until},
-};
+use crate::harness::{World, until};
 
 const MANY: [(&str, &str); 3] = [
     ("MAX_PREVIEW_SCHEMAS", "1000"),
@@ -188,22 +185,6 @@ async fn a_ready_session_whose_schema_is_gone_is_over() -> Result<()> {
         world.transitions(&id).await?.last().map(String::as_str),
         Some("READY>DROPPED")
     );
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_lives_in_another_slot_than_recorded_is_found_again() -> Result<()> {
-    let mut world = World::with(&[]).await?;
-    let replica = world.replica().await?;
-    let (_, id) = replica.ready().await?;
-    let generation = world.column(&id, "generation").await?;
-    let sql = "UPDATE control.sessions SET role_name = 'test_slot_0002' WHERE id = $1::text::uuid";
-    world.database.connect().await?.execute(sql, &[&id]).await?;
-    let round = replica.reconcile().await?.expect("nobody else leads");
-    assert_eq!(round.moved, 1);
-    assert_eq!(world.column(&id, "role_name").await?.as_deref(), Some(ROLE));
-    assert_ne!(world.column(&id, "generation").await?, generation, "caches notice");
-    assert_eq!(replica.reconcile().await?, Some(Round::default()));
     Ok(())
 }
 

@@ -78,7 +78,10 @@ impl ProvisionerService for Provisioner {
         request: Request<v1::ProvisionSchemaRequest>,
     ) -> Result<Response<v1::ProvisionSchemaResponse>, Status> {
         let body = request.into_inner();
-        let order = order(&body.session_id, &body.modules, &body.currency)?;
+        let order = Order {
+            generation: body.generation,
+            ..order(&body.session_id, &body.modules, &body.currency)?
+        };
         let home = self.0.provision(order).await?;
         Ok(Response::new(v1::ProvisionSchemaResponse {
             schema_name: home.schema.to_string(),
@@ -101,8 +104,9 @@ impl ProvisionerService for Provisioner {
         &self,
         request: Request<v1::DropSchemaRequest>,
     ) -> Result<Response<v1::DropSchemaResponse>, Status> {
-        let session = session(&request.into_inner().session_id)?;
-        let existed = self.0.release(session).await?;
+        let body = request.into_inner();
+        let session = session(&body.session_id)?;
+        let existed = self.0.release(session, body.before_generation).await?;
         Ok(Response::new(v1::DropSchemaResponse { existed }))
     }
 
@@ -187,6 +191,7 @@ fn order(session_id: &str, modules: &[String], currency: &str) -> Result<Order, 
             session,
             modules: chosen,
             currency,
+            generation: 0,
         }),
         _ => Err(Fault::invalid(details)),
     }

@@ -29,6 +29,8 @@ pub struct Order {
     pub modules: Vec<&'static Module>,
     /// For seeded orders.
     pub currency: Currency,
+    /// The session's generation as of which it needs a schema.
+    pub generation: i64,
 }
 
 /// Where a session lives.
@@ -108,6 +110,9 @@ impl Slots {
             return Ok(None);
         };
         if fit == Fit::Known {
+            if slot.session_generation < order.generation {
+                keep(&transaction, &slot, order).await?;
+            }
             let missing = seed::missing(&slot, &order.modules);
             seed::add(transaction, &slot, order, &missing).await?;
             return Ok(Some(home(slot.schema()?.clone(), slot.role)));
@@ -149,12 +154,14 @@ impl Slots {
         let (chosen, currency) = (seed::ids(&modules).join(","), order.currency);
         let rename = format!(
             "ALTER SCHEMA {} RENAME TO {};
-             UPDATE provisioner.slots SET state = 'claimed', schema_name = '{schema}', session_id = '{}', modules = '{{{chosen}}}',
+             UPDATE provisioner.slots SET state = 'claimed', schema_name = '{schema}', session_id = '{}',
+                session_generation = {}, modules = '{{{chosen}}}',
                 seed = '{seed}', currency = '{currency}', wanted = '{{{chosen}}}', wanted_currency = '{currency}', uses = uses + 1,
                 updated_at = now() WHERE id = {}",
             slot.schema()?.quoted(),
             schema.quoted(),
             order.session,
+            order.generation,
             slot.id,
         );
         let script = if missing.is_empty() {
@@ -256,6 +263,17 @@ async fn take(transaction: &Transaction, order: &Order) -> Result<Option<(Fit, S
         (false, false) => Fit::Other,
     };
     Ok(Some((fit, Slot::of(&row)?)))
+}
+
+/// What an earlier call for the session claimed counts as claimed for this one: a drop before it must leave it alone.
+async fn keep(transaction: &Transaction, slot: &Slot, order: &Order) -> Result<(), Error> {
+    transaction
+        .execute(
+            "UPDATE provisioner.slots SET session_generation = $2 WHERE id = $1",
+            &[&slot.id, &order.generation],
+        )
+        .await?;
+    Ok(())
 }
 
 /// Whether the slot may be to blame: it is not what its record says. A schema of that name that exists already is

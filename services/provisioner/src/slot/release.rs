@@ -11,17 +11,17 @@ use super::{Slots, call, seed};
 use crate::{error::Error, lock, metrics::Step};
 
 impl Slots {
-    /// Takes the session's schema away; `false` when it has none. A claim for the same session that is under way is
-    /// waited for and undone.
+    /// Takes the session's schema away, with `before` only one that was claimed for an earlier generation of the session;
+    /// `false` when it has none. A claim for the same session that is under way is waited for and undone.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn release(self: &Arc<Self>, session: SessionId) -> Result<bool, Error> {
+    pub async fn release(self: &Arc<Self>, session: SessionId, before: Option<i64>) -> Result<bool, Error> {
         let slots = self.clone();
         self.to_the_end(async move {
             let _call = slots.traffic.enter();
             let started = Instant::now();
-            let existed = slots.rename_away(session).await?;
+            let existed = slots.rename_away(session, before).await?;
             slots.metrics.took(Step::Release, started.elapsed());
             slots.ended.notify_one();
             Ok(existed)
@@ -29,9 +29,10 @@ impl Slots {
         .await
     }
 
-    async fn rename_away(&self, session: SessionId) -> Result<bool, Error> {
+    async fn rename_away(&self, session: SessionId, before: Option<i64>) -> Result<bool, Error> {
         let transaction = self.database.begin(&lock::for_transaction(lock::of(session))).await?;
-        let Some(slot) = seed::find(&transaction, session).await? else {
+        let found = seed::find(&transaction, session).await?;
+        let Some(slot) = found.filter(|slot| before.is_none_or(|before| slot.session_generation < before)) else {
             transaction.rollback().await?;
             return Ok(false);
         };

@@ -59,7 +59,7 @@ pub async fn add(
     missing: &[&'static Module],
 ) -> Result<(), Error> {
     if missing.is_empty() {
-        return transaction.rollback().await;
+        return transaction.commit().await;
     }
     let schema = slot.schema()?;
     let settings = settings(schema, slot.seed.unwrap_or(order.session), order.currency);

@@ -45,6 +45,8 @@ pub struct Slot {
     pub imprint: Option<String>,
     /// The session that lives in it.
     pub session: Option<SessionId>,
+    /// The generation of the session for which it was claimed.
+    pub session_generation: i64,
     /// Modules that were seeded.
     pub modules: Vec<String>,
     /// What the ids of their rows were made from.
@@ -83,8 +85,8 @@ impl Levels {
 }
 
 /// The columns that make a [`Slot`].
-pub const COLUMNS: &str =
-    "id, role_name, state, schema_name, generation, uses, fingerprint, imprint, session_id, modules, seed";
+pub const COLUMNS: &str = "id, role_name, state, schema_name, generation, uses, fingerprint, imprint, session_id, session_generation, modules, \
+     seed";
 
 impl Slot {
     /// Reads [`COLUMNS`].
@@ -111,6 +113,7 @@ impl Slot {
             fingerprint: row.get("fingerprint"),
             imprint: row.get("imprint"),
             session: row.get::<_, Option<Uuid>>("session_id").map(SessionId::from),
+            session_generation: row.get("session_generation"),
             modules: row.get("modules"),
             seed: row.get::<_, Option<Uuid>>("seed").map(SessionId::from),
         })

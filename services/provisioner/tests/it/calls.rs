@@ -38,6 +38,7 @@ async fn what_is_wrong_with_a_request_is_told_field_by_field() -> Result<()> {
         session_id: "'; DROP SCHEMA x".into(),
         modules: vec!["lms".into(), "nonsense".into()],
         currency: "usd".into(),
+        generation: 0,
     };
     let refused = replica.calls()?.provision_schema(request).await.expect_err("all wrong");
     assert_eq!(refused.code(), Code::InvalidArgument);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use fault::Fault;
+use proto::v1::{DropSchemaRequest, ProvisionSchemaRequest};
 use tonic::Code;
 
 use crate::support::{Replica, assert_in_order, database, exists, schema, session, together, value};
@@ -175,5 +176,42 @@ async fn a_session_that_ends_while_its_schema_is_made_leaves_nothing() -> Result
     replica
         .wait("no slot is taken", |pool| pool.claimed == 0 && pool.gone == 0)
         .await?;
+    assert_in_order(&look).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_that_comes_late_leaves_what_was_claimed_since() -> Result<()> {
+    let database = database().await?;
+    let replica = Replica::filled(&database, 2).await?;
+    let look = database.connect().await?;
+    let id = session();
+    let provision = async |generation| {
+        let request = ProvisionSchemaRequest {
+            session_id: id.to_string(),
+            currency: "USD".into(),
+            generation,
+            ..ProvisionSchemaRequest::default()
+        };
+        anyhow::Ok(replica.calls()?.provision_schema(request).await?.into_inner().role_name)
+    };
+    let drop = async |before| {
+        let request = DropSchemaRequest {
+            session_id: id.to_string(),
+            before_generation: before,
+        };
+        anyhow::Ok(replica.calls()?.drop_schema(request).await?.into_inner().existed)
+    };
+    provision(1).await?;
+    assert!(drop(Some(2)).await?);
+    let role = provision(2).await?;
+    assert!(!drop(Some(2)).await?, "it comes late");
+    assert_eq!(provision(2).await?, role);
+    assert_eq!(provision(3).await?, role, "no drop came before it");
+    assert!(!drop(Some(3)).await?);
+    assert_eq!(provision(1).await?, role, "this one comes late");
+    assert!(!drop(Some(3)).await?, "and changes nothing");
+    assert!(exists(&look, &schema(id)).await?);
+    assert!(drop(None).await?);
+    assert!(!exists(&look, &schema(id)).await?);
     assert_in_order(&look).await
 }

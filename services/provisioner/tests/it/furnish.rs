@@ -110,6 +110,7 @@ async fn another_currency_than_the_last_session_had_is_honoured() -> Result<()> 
         session_id: session().to_string(),
         modules: vec!["ecommerce".into()],
         currency: "EUR".into(),
+        generation: 0,
     };
     let home = replica.calls()?.provision_schema(request).await?.into_inner();
     let currencies = format!("SELECT array_agg(DISTINCT currency) FROM {}.orders", home.schema_name);

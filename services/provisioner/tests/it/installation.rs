@@ -107,7 +107,7 @@ async fn replicas_that_start_together_migrate_once() -> Result<()> {
     let look = database.connect().await?;
     assert_eq!(
         value::<i64>(&look, "SELECT count(*) FROM provisioner.migrations").await?,
-        4
+        5
     );
     Ok(())
 }

@@ -105,6 +105,7 @@ impl Replica {
             session_id: session.to_string(),
             modules: modules.iter().map(ToString::to_string).collect(),
             currency: "USD".into(),
+            ..ProvisionSchemaRequest::default()
         };
         Ok(calls.provision_schema(request).await?.into_inner())
     }
@@ -112,6 +113,7 @@ impl Replica {
     pub async fn drop_schema(&self, session: SessionId) -> Result<bool> {
         let request = DropSchemaRequest {
             session_id: session.to_string(),
+            before_generation: None,
         };
         Ok(self.calls()?.drop_schema(request).await?.into_inner().existed)
     }

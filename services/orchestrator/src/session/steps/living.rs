@@ -188,7 +188,9 @@ impl Sessions {
 
     async fn why_no_restart(&self, session: &Session) -> Result<Fault, Fault> {
         let now = self.look(&Key::Id(session.id)).await?;
-        if now.restarting_since.is_some() || now.status != SessionStatus::Ready {
+        // Another restart may have begun, and may be over by now.
+        let other = now.restarting_since.is_some() || now.generation != session.generation;
+        if other || now.status != SessionStatus::Ready {
             return Ok(not_ready());
         }
         let (network, policy) = (&session.client_network, self.policy());
@@ -200,7 +202,7 @@ impl Sessions {
     /// The part of a restart that may be repeated: the reconciler does, when a replica died in it.
     pub(crate) async fn finish_restart(&self, session: &Session) -> Result<Session, Fault> {
         let since = session.restarting_since.ok_or_else(not_ready)?;
-        self.provisioner().drop_schema(session.id).await?;
+        self.provisioner().drop_former_schema(session).await?;
         let provisioned = self
             .provisioner()
             .provision(session)

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{SessionId, SessionStatus};
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{CHANNEL, COLUMNS, Store, words};
@@ -23,15 +22,6 @@ pub struct Ended {
     pub id: SessionId,
     /// Whether it was idle (otherwise it expired).
     pub idle: bool,
-}
-
-/// Where a READY session lives.
-#[derive(Clone, Debug)]
-pub struct Settled {
-    /// Rises with every change.
-    pub generation: i64,
-    /// The role of its slot.
-    pub role: String,
 }
 
 /// Traffic of one session.
@@ -149,42 +139,23 @@ impl Store {
         Ok(rows.iter().map(|row| row.get::<_, Uuid>(0).into()).collect())
     }
 
-    /// READY sessions that are not being restarted: where they live, as of which generation.
+    /// READY sessions that are not being restarted, and their generations.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn settled(&self) -> Result<HashMap<SessionId, Settled>, Trouble> {
+    pub async fn settled(&self) -> Result<HashMap<SessionId, i64>, Trouble> {
         let client = self.client().await?;
         let rows = client
             .query(
-                "SELECT id, generation, role_name FROM control.sessions
+                "SELECT id, generation FROM control.sessions
                  WHERE status = 'READY' AND restarting_since IS NULL",
                 &[],
             )
             .await?;
-        let settled = |row: &Row| Settled {
-            generation: row.get("generation"),
-            role: row.get("role_name"),
-        };
         Ok(rows
             .iter()
-            .map(|row| (row.get::<_, Uuid>("id").into(), settled(row)))
+            .map(|row| (row.get::<_, Uuid>("id").into(), row.get("generation")))
             .collect())
-    }
-
-    /// Corrects the role of a session that has not changed since `generation`; whether it did.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn correct_role(&self, id: SessionId, generation: i64, role: &str) -> Result<bool, Trouble> {
-        let sql = format!(
-            "WITH changed AS (
-                 UPDATE control.sessions SET role_name = $3, generation = generation + 1
-                 WHERE id = $1 AND generation = $2 AND status = 'READY' AND restarting_since IS NULL RETURNING token_hash
-             )
-             SELECT pg_notify('{CHANNEL}', encode(token_hash, 'hex')) FROM changed"
-        );
-        Ok(self.execute(&sql, &[&id.uuid(), &generation, &role]).await? > 0)
     }
 
     /// Those of `ids` that may have a schema: live, or over with the drop still recorded as due.
