@@ -174,7 +174,7 @@ impl Fault {
         let Inner {
             code, message, cause, ..
         } = &*self.inner;
-        let cause = cause.as_deref().map(chain);
+        let cause = cause.as_deref().map(|cause| chain(cause));
         let cause = cause.as_deref().unwrap_or_default();
         match code.kind {
             Kind::Internal => tracing::error!(error.code = code.name, error.cause = cause, "{message}"),
@@ -184,8 +184,9 @@ impl Fault {
     }
 }
 
-/// An error and its sources in one line.
-fn chain(error: &(dyn Error + Send + Sync + 'static)) -> String {
+/// An error and its sources in one line, for the log.
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

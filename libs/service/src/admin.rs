@@ -60,7 +60,7 @@ pub async fn serve(address: SocketAddr, routes: Router, lifecycle: &Lifecycle) -
     let local = listener.local_addr()?;
     lifecycle.spawn_to_the_end(async move {
         if let Err(error) = axum::serve(listener, routes).await {
-            tracing::error!(%error, "the private port failed");
+            tracing::error!(error = %fault::chain(&error), "the private port failed");
         }
     });
     Ok(local)

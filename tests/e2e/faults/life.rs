@@ -12,11 +12,13 @@ use proto::v1::{
 };
 use service::grpc::{Caller, channel};
 use testkit::{Api, Stack};
+use tokio_postgres::Client as Database;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt;
 
+use super::kind::{Foreign, Kind, Standstill};
 use super::steps::{Fault, Steps};
 
 /// Longer than any answer may take.
@@ -57,9 +59,8 @@ impl Client {
         })
     }
 
-    /// A life as far as it comes: creation, use, changes, restart, end; now and then one that ends before it begins.
-    /// `spoil` is called with the session's id before the end.
-    pub async fn live(&self, number: usize, spoil: impl AsyncFnOnce(&str) -> Result<()>) -> Result<Life> {
+    /// A life as far as it comes: creation, use, changes, restart, end; or what its kind is made for.
+    pub async fn live(&self, number: usize, database: &Database) -> Result<Life> {
         let mut life = Life {
             number,
             token: None,
@@ -70,22 +71,32 @@ impl Client {
         };
         let token = session.session_token.clone();
         life.token = Some(token.clone());
-        if number % 6 == 3 && session.status() == SessionStatus::Pending {
-            life.over = true;
-            self.end(&token).await?;
-            return Ok(life);
+        let kind = Kind::of(number);
+        let pending = session.status() == SessionStatus::Pending;
+        // These end, however far they come.
+        life.over = pending && matches!(kind, Kind::EndsUnborn | Kind::EndsEarly | Kind::Fails);
+        match kind {
+            Kind::EndsUnborn if pending => {
+                self.end(&token).await?;
+            }
+            Kind::EndsEarly if pending => self.ends_early(&session, &token, database).await?,
+            Kind::Fails if pending => self.fails(&session, &token, database).await?,
+            _ => life.over = self.lives_on(session, &token, kind, database).await?,
         }
-        if !self.is_ready(session, &token).await? || !self.is_changed(&token).await? {
-            return Ok(life);
-        }
-        let session = self.ask("a look", async |mut calls| calls.get_session(get(&token)).await);
-        let session = session.await?.and_then(|answer| answer.session);
-        if let Some(session) = session {
-            spoil(&session.id).await?;
-        }
-        life.over = true;
-        self.end(&token).await?;
         Ok(life)
+    }
+
+    /// Use, changes, restart and end; whether it came to the end.
+    async fn lives_on(&self, session: Session, token: &str, kind: Kind, database: &Database) -> Result<bool> {
+        if !self.is_ready(session, token).await? || !self.is_changed(token).await? {
+            return Ok(false);
+        }
+        let session = self.ask("a look", async |mut calls| calls.get_session(get(token)).await);
+        if let Some(session) = session.await?.and_then(|answer| answer.session) {
+            kind.use_slot(database, &session.id).await;
+        }
+        self.end(token).await?;
+        Ok(true)
     }
 
     /// Creates the session of a number; the same one each time.
@@ -93,7 +104,7 @@ impl Client {
         let request = CreateSessionRequest {
             selected_features: Vec::new(),
             tier: "starter".to_owned(),
-            provision_schema: Some(!number.is_multiple_of(3)),
+            provision_schema: Some(Kind::of(number).is_prepared_at_once()),
             idempotency_key: Some(format!("life-{number}")),
             client_ip: "192.0.2.1".to_owned(),
             ..CreateSessionRequest::default()
@@ -129,6 +140,50 @@ impl Client {
         }
         self.serves(token, 410).await?;
         Ok(true)
+    }
+
+    /// Ends the session while a slot is looked for.
+    async fn ends_early(&self, session: &Session, token: &str, database: &Database) -> Result<()> {
+        let Some(standstill) = Standstill::begin(database).await else {
+            self.end(token).await?;
+            return Ok(());
+        };
+        let wanted = self.ask("a look that wants it", async |mut calls| {
+            calls.get_session(get(token)).await
+        });
+        let wanted = wanted.await;
+        standstill.sees_preparation(&session.id).await;
+        let (ended, moving) = tokio::join!(self.end(token), async {
+            // The provisioner is asked to undo what it is asked to do.
+            tokio::time::sleep(PAUSE).await;
+            standstill.end().await
+        });
+        moving?;
+        wanted?;
+        ended?;
+        Ok(())
+    }
+
+    /// Looks until the session has failed, and ends it.
+    async fn fails(&self, session: &Session, token: &str, database: &Database) -> Result<()> {
+        let foreign = Foreign::make(database, &session.id).await?;
+        for _ in 0..TRIES {
+            let looked = self.ask("a look at what fails", async |mut calls| {
+                calls.get_session(get(token)).await
+            });
+            match looked.await?.and_then(|answer| answer.session) {
+                Some(session) if session.status() == SessionStatus::Failed => {
+                    let code = session.failure.map(|failure| failure.code);
+                    ensure!(code.as_deref() == Some("PROVISIONING_FAILED"), "{code:?}");
+                    break;
+                }
+                Some(session) => ensure!(session.status() != SessionStatus::Ready, "{session:?}"),
+                None => break,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.end(token).await?;
+        foreign.take_away().await
     }
 
     /// Looks until the session is READY and served.

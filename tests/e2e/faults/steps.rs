@@ -21,7 +21,7 @@ pub enum Fault {
 
 /// All steps of sessions and slots, and what their statement is known by. Each must have been committed without that
 /// anybody was told.
-pub const STEPS: [(&str, &str); 28] = [
+pub const STEPS: [(&str, &str); 29] = [
     ("a creation is admitted", "WITH known AS ( SELECT session_id"),
     ("a deferred session is asked for", "SET deferred = false WHERE id"),
     ("a preparation begins", "SET status = 'PROVISIONING'"),
@@ -31,6 +31,7 @@ pub const STEPS: [(&str, &str); 28] = [
     ),
     ("a slot is claimed", "RENAME TO \"preview_0\""),
     ("a session is READY", "SET status = 'READY'"),
+    ("a session fails", "SET status = 'FAILED'"),
     ("a heartbeat", "SET last_accessed_at"),
     ("traffic is noted", "WITH seen AS"),
     ("a module met for the first time is seeded", "SET modules = modules"),

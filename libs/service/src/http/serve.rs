@@ -47,7 +47,7 @@ pub fn serve(listener: TcpListener, routes: Router, lifecycle: &Lifecycle) {
                 }
                 // Out of file descriptors, mostly: waiting lets connections end.
                 Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
+                    tracing::warn!(error = %fault::chain(&error), "a connection was not accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -83,7 +83,7 @@ async fn connection(
         }
     };
     if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended early");
+        tracing::debug!(error = %fault::chain(&error), "a connection ended early");
     }
 }
 

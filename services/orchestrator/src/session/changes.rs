@@ -86,7 +86,7 @@ impl Changes {
                 result = self.session(&config, &mut heard) => result,
             };
             if let Err(error) = result {
-                tracing::warn!(%error, "notices of changed sessions are interrupted");
+                tracing::warn!(error = %fault::chain(&error), "notices of changed sessions are interrupted");
             }
             pause = if heard {
                 Duration::from_millis(100)

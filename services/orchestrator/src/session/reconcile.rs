@@ -68,7 +68,7 @@ impl Reconciler {
             match self.round().instrument(span).await {
                 Ok(Some(round)) if round != Round::default() => tracing::info!(?round, "reconciled"),
                 Ok(_) => {}
-                Err(fault) => tracing::warn!(cause = %fault, "the reconciler was interrupted"),
+                Err(fault) => tracing::warn!(cause = %fault::chain(&fault), "the reconciler was interrupted"),
             }
             self.sessions
                 .store()
@@ -115,7 +115,7 @@ impl Reconciler {
         }
         // Nobody waits for it, so it holds up nothing.
         if let Err(error) = self.sessions.store().purge(self.sessions.now()).await {
-            tracing::warn!(cause = %Fault::from(error), "old records stay for now");
+            tracing::warn!(cause = %fault::chain(&Fault::from(error)), "old records stay for now");
         }
         Ok(round)
     }
@@ -127,7 +127,7 @@ impl Reconciler {
         let slots = match self.sessions.provisioner().slots().await {
             Ok(slots) => slots,
             Err(error) => {
-                tracing::warn!(cause = %Fault::from(error), "slots cannot be compared with sessions");
+                tracing::warn!(cause = %fault::chain(&Fault::from(error)), "slots cannot be compared with sessions");
                 return Ok(());
             }
         };
@@ -171,7 +171,7 @@ impl Reconciler {
                     dropped += 1;
                 }
                 Err(error) => {
-                    tracing::warn!(session.id = %id, cause = %Fault::from(error), "an orphan stays for now");
+                    tracing::warn!(session.id = %id, cause = %fault::chain(&Fault::from(error)), "an orphan stays for now");
                 }
             }
         }

@@ -65,7 +65,7 @@ pub async fn serve(
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), lifecycle.clone().stopping());
     lifecycle.spawn(async move {
         if let Err(error) = server.await {
-            tracing::error!(%error, "the gRPC interface failed");
+            tracing::error!(error = %fault::chain(&error), "the gRPC interface failed");
         }
     });
     Ok(())

@@ -38,7 +38,7 @@ impl Slots {
                 }
                 Err(Error::Stopping) => return,
                 Err(error) => {
-                    tracing::error!(%error, "the pool cannot be filled");
+                    tracing::error!(error = %fault::chain(&error), "the pool cannot be filled");
                     self.pause(rest.next()).await;
                     continue;
                 }

@@ -55,7 +55,7 @@ impl Slots {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a slot cannot be furnished");
+                    tracing::error!(error = %fault::chain(&error), "a slot cannot be furnished");
                     self.pause(rest.next()).await;
                 }
             }

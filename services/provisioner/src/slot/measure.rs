@@ -30,7 +30,7 @@ impl Slots {
             .collect();
         let sizes = match self.measure(&schemas).await {
             Err(error) if error.is_contention() => {
-                tracing::info!(%error, "schemas cannot be measured just now");
+                tracing::info!(error = %fault::chain(&error), "schemas cannot be measured just now");
                 Sizes::new()
             }
             sizes => sizes?,

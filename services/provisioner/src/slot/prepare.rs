@@ -49,7 +49,7 @@ impl Slots {
             match made {
                 Ok(true) => slots.prepare_for_waiting(1),
                 Ok(false) => {}
-                Err(error) => tracing::error!(%error, "a slot cannot be made"),
+                Err(error) => tracing::error!(error = %fault::chain(&error), "a slot cannot be made"),
             }
         };
         self.lifecycle.spawn(task.instrument(info_span!("slot.prepare")));

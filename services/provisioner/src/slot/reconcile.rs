@@ -31,7 +31,7 @@ impl Slots {
             match self.reconcile().instrument(info_span!("slot.reconcile")).await {
                 Ok(repairs) if repairs != Repairs::default() => tracing::info!(?repairs, "reconciled"),
                 Ok(_) => {}
-                Err(error) => tracing::error!(%error, "cannot reconcile"),
+                Err(error) => tracing::error!(error = %fault::chain(&error), "cannot reconcile"),
             }
             self.database.retire();
             self.pause(self.pool.reconcile).await;

@@ -130,7 +130,7 @@ impl Slots {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "an ended slot cannot be emptied");
+                    tracing::error!(error = %fault::chain(&error), "an ended slot cannot be emptied");
                     self.pause(rest.next()).await;
                 }
             }
@@ -175,7 +175,7 @@ impl Slots {
             }
             Err(error) if error.is_away() => Err(error),
             Err(error) => {
-                tracing::warn!(slot.id = id, %error, cause = ?error.state(), "an ended slot is tried again later");
+                tracing::warn!(slot.id = id, error = %fault::chain(&error), "an ended slot is tried again later");
                 self.retry_later(id).await?;
                 Ok(Outcome::Discarded)
             }
@@ -200,7 +200,7 @@ impl Slots {
             }
             Err(error) => {
                 transaction.rollback().await?;
-                tracing::error!(slot.id, %error, "an ended slot is not what was made");
+                tracing::error!(slot.id, error = %fault::chain(&error), "an ended slot is not what was made");
                 let transaction = worker.database.begin(LOCK_TIMEOUT).await?;
                 return self.discard(transaction, slot, "unclean").await;
             }

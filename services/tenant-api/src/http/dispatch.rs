@@ -136,7 +136,7 @@ async fn answer(
             Failure::Fault(fault) => return Err(fault),
             Failure::Lost(error) if attempt == TRIES => return Err(Fault::unavailable(1, error)),
             Failure::Lost(error) => {
-                tracing::debug!(%error, attempt, "lost a race, running the request again");
+                tracing::debug!(error = %fault::chain(&error), attempt, "lost a race, running the request again");
                 tokio::time::sleep(std::time::Duration::from_millis(u64::from(attempt) * 5)).await;
             }
             Failure::Moved(error) => {

@@ -218,7 +218,7 @@ impl State {
         let (slot, user): (String, String) = (row.try_get_by(0)?, row.try_get_by(1)?);
         let checked = self.pool.canary().check(&self.role, &slot, &user);
         if let Err(error) = &checked {
-            tracing::error!(%error, "a session's transaction is not its own");
+            tracing::error!(error = %fault::chain(error), "a session's transaction is not its own");
             self.phase = Phase::Failed;
             if let Some(mut connection) = self.connection.take() {
                 connection.close_on_drop();

@@ -85,7 +85,7 @@ pub async fn serve(
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopping);
     lifecycle.spawn(async move {
         if let Err(error) = server.await {
-            tracing::error!(%error, "the gRPC services failed");
+            tracing::error!(error = %fault::chain(&error), "the gRPC services failed");
         }
     });
     Ok(())

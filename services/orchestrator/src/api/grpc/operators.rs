@@ -33,7 +33,7 @@ impl Door {
             self.sessions.provisioner().glance(which).await
         };
         let slots = slots.unwrap_or_else(|refusal| {
-            tracing::info!(cause = %Fault::from(refusal), "sizes of schemas are unknown");
+            tracing::info!(cause = %fault::chain(&Fault::from(refusal)), "sizes of schemas are unknown");
             Vec::new()
         });
         let sizes: HashMap<String, Option<i64>> = slots.into_iter().map(|slot| (slot.session_id, slot.bytes)).collect();
@@ -148,7 +148,7 @@ impl operator_service_server::OperatorService for Door {
             sessions_by_status: SessionStatus::ALL.into_iter().map(by_status).collect(),
             max_schemas: u32::try_from(self.sessions.policy().limits.max_schemas).unwrap_or(u32::MAX),
             pool: pool
-                .map_err(|refusal| tracing::info!(cause = %Fault::from(refusal), "levels of the pool are unknown"))
+                .map_err(|refusal| tracing::info!(cause = %fault::chain(&Fault::from(refusal)), "levels of the pool are unknown"))
                 .ok(),
             created_last_hour,
         }))

@@ -125,7 +125,7 @@ impl Feed {
             }
             if let Err(fault) = self.look().await {
                 // The client comes back and resumes.
-                tracing::warn!(cause = %fault, "a stream of events is interrupted");
+                tracing::warn!(cause = %fault::chain(&fault), "a stream of events is interrupted");
                 return None;
             }
             if self.ready.is_empty() {

@@ -124,10 +124,12 @@ impl Sessions {
         match self.provisioner().drop_schema(id).await {
             Ok(_) => {
                 if let Err(error) = self.store().gone(&[id]).await {
-                    tracing::warn!(session.id = %id, %error, "a drop was not noted; it is repeated");
+                    tracing::warn!(session.id = %id, error = %fault::chain(&error), "a drop was not noted; it is repeated");
                 }
             }
-            Err(error) => tracing::warn!(session.id = %id, cause = %Fault::from(error), "a schema waits for its drop"),
+            Err(error) => {
+                tracing::warn!(session.id = %id, cause = %fault::chain(&Fault::from(error)), "a schema waits for its drop");
+            }
         }
     }
 }

@@ -77,7 +77,7 @@ impl Sessions {
                     }
                     // Watchers may learn of it a moment after the caller who waits for it.
                     if let Err(error) = self.store().announce(&hash).await {
-                        tracing::warn!(%error, "a prepared session was not announced");
+                        tracing::warn!(error = %fault::chain(&error), "a prepared session was not announced");
                     }
                     return;
                 }
@@ -85,7 +85,7 @@ impl Sessions {
                     if let Some(report) = report {
                         let _ = report.send(Progress::Away(fault)).await;
                     } else {
-                        tracing::warn!(cause = %fault, "a session cannot be prepared yet");
+                        tracing::warn!(cause = %fault::chain(&fault), "a session cannot be prepared yet");
                     }
                 }
             }
@@ -127,7 +127,7 @@ impl Sessions {
         let span = tracing::info_span!("session.restart", session.id = %session.id);
         let work = async move {
             if let Err(fault) = this.finish_restart(&session).await {
-                tracing::warn!(cause = %fault, "a restart cannot be finished yet");
+                tracing::warn!(cause = %fault::chain(&fault), "a restart cannot be finished yet");
             }
         };
         self.lifecycle().spawn(work.instrument(span));
@@ -185,7 +185,7 @@ impl Sessions {
             Err(refusal @ Refusal::Passing(..)) => Err(refusal.into()),
             Err(refusal @ (Refusal::Missing(_) | Refusal::Final(_))) => {
                 self.metrics().provisioned("failed", asked.elapsed());
-                tracing::error!(session.id = %session.id, cause = %Fault::from(refusal), "a session failed");
+                tracing::error!(session.id = %session.id, cause = %fault::chain(&Fault::from(refusal)), "a session failed");
                 self.give_up(session).await
             }
         }
