@@ -29,12 +29,11 @@ const ABOUT: &str = "The application of one preview session. Every call names it
 #[must_use]
 pub fn document<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Value {
     let routes: Vec<&Route> = routes.into_iter().collect();
-    let slugs = parameters::Slugs::of(&routes);
     let mut schemas = Schemas::default();
     let mut answers = Map::new();
     let mut paths = Map::new();
     for route in &routes {
-        let described = operation::describe(route, &slugs, &mut schemas, &mut answers);
+        let described = operation::describe(route, &mut schemas, &mut answers);
         let path = paths.entry(route.path.clone()).or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = described;
     }

@@ -3,19 +3,14 @@
 use fault::codes;
 use serde_json::{Map, Value, json};
 
-use super::{
-    answers, bodies,
-    parameters::{self, Slugs},
-    schema::Schemas,
-    tag,
-};
+use super::{answers, bodies, parameters, schema::Schemas, tag};
 use crate::{
     http::{Route, Who, route::Body, session},
     resource::{Field, Shape},
 };
 
 /// Describes a route.
-pub fn describe(route: &Route, slugs: &Slugs, schemas: &mut Schemas, shared: &mut Map<String, Value>) -> Value {
+pub fn describe(route: &Route, schemas: &mut Schemas, shared: &mut Map<String, Value>) -> Value {
     let mut described = json!({
         "operationId": id(route),
         "summary": summary(route),
@@ -23,7 +18,7 @@ pub fn describe(route: &Route, slugs: &Slugs, schemas: &mut Schemas, shared: &mu
         "tags": [tag(route)],
         "security": security(route),
     });
-    let parameters = parameters::of(route, slugs, schemas);
+    let parameters = parameters::of(route, schemas);
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
     }

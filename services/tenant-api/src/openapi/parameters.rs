@@ -1,7 +1,5 @@
 //! Parameters of operations: path, query, headers.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use super::schema::Schemas;
@@ -9,13 +7,13 @@ use crate::{
     http::{Route, Who},
     resource::{
         Field, Kind, Returns, Spec,
-        select::{LAST_PAGE, Q},
+        select::{LAST_PAGE, Q, takes_null},
     },
 };
 
 /// All parameters of a route. The session and the account are told as its security.
-pub fn of(route: &Route, slugs: &Slugs, schemas: &mut Schemas) -> Vec<Value> {
-    let has_slug = slugs.0.contains(collection(route));
+pub fn of(route: &Route, schemas: &mut Schemas) -> Vec<Value> {
+    let has_slug = route.operation == "get" && row(route).is_some_and(|spec| spec.slug().is_some());
     let mut parameters: Vec<Value> = route.parameters().iter().map(|name| path(name, has_slug)).collect();
     if let Some(spec) = listed(route) {
         parameters.extend(list(route, spec, schemas));
@@ -47,29 +45,7 @@ pub fn listed(route: &Route) -> Option<&'static Spec> {
     row(route).filter(|_| route.operation == "list")
 }
 
-/// Where rows are that slugs name as well as ids.
-pub struct Slugs(BTreeSet<String>);
-
-impl Slugs {
-    /// Those of these routes.
-    pub fn of(routes: &[&Route]) -> Self {
-        let has_slug = |route: &&&Route| row(route).is_some_and(|spec| spec.slug().is_some());
-        let shown = routes.iter().filter(|route| route.operation == "get");
-        Self(
-            shown
-                .filter(has_slug)
-                .map(|route| collection(route).to_owned())
-                .collect(),
-        )
-    }
-}
-
-/// The path before a row's id.
-fn collection(route: &Route) -> &str {
-    route.path.split("/{id}").next().unwrap_or_default()
-}
-
-/// A malformed id names nothing; where rows have slugs, these name them too.
+/// A malformed id names nothing; `get` takes slugs too where rows have them.
 fn path(name: &str, has_slug: bool) -> Value {
     let schema = match name {
         "key" => json!({ "type": "string", "minLength": 1 }),
@@ -148,7 +124,7 @@ fn filter(field: &Field, schemas: &mut Schemas) -> Value {
         ..field.filled().asked()
     };
     let mut schema = schemas.field(&value);
-    if !field.not_null {
+    if takes_null(field) {
         schema = json!({ "anyOf": [schema, { "const": "null" }] });
     }
     if !matches!(field.kind, Kind::Enum(_)) {

@@ -158,7 +158,7 @@ pub fn words(q: Option<&str>, details: &mut Vec<Detail>) -> Vec<String> {
 
 /// Values of a filter: several for an enum, none (`null`) for empty references.
 fn values(field: &Field, text: &str, details: &mut Vec<Detail>) -> Option<Vec<Value>> {
-    if text == "null" && !field.not_null {
+    if text == "null" && takes_null(field) {
         return Some(Vec::new());
     }
     let parts: Vec<&str> = if matches!(field.kind, Kind::Enum(_)) {
@@ -172,6 +172,13 @@ fn values(field: &Field, text: &str, details: &mut Vec<Detail>) -> Option<Vec<Va
         .filter_map(|part| typed(&asked, part, field.name, details))
         .collect();
     (values.len() == parts.len()).then_some(values)
+}
+
+/// Whether `null` is a value of a filter: of fields that may be empty, and of every reference (contract README section
+/// 6).
+#[must_use]
+pub fn takes_null(field: &Field) -> bool {
+    !field.not_null || field.refers_to.is_some()
 }
 
 impl Wanted {
@@ -267,14 +274,20 @@ pub fn pattern(word: &str) -> String {
     pattern
 }
 
+/// One row by its id.
+#[must_use]
+pub fn by_id<R: Resource>(key: &str) -> Option<Condition> {
+    let id = value::id(key)?;
+    find_column::<R>("id").map(|column| Condition::all().add(column.eq(id)))
+}
+
 /// One row by its id, or by its slug where there is one.
 #[must_use]
 pub fn by_key<R: Resource>(key: &str) -> Option<Condition> {
-    if let Some(id) = value::id(key) {
-        return find_column::<R>("id").map(|column| Condition::all().add(column.eq(id)));
-    }
-    let slug = R::SPEC.slug().filter(|_| slug::is_one(key))?;
-    find_column::<R>(slug.name).map(|column| Condition::all().add(column.eq(key)))
+    by_id::<R>(key).or_else(|| {
+        let slug = R::SPEC.slug().filter(|_| slug::is_one(key))?;
+        find_column::<R>(slug.name).map(|column| Condition::all().add(column.eq(key)))
+    })
 }
 
 /// A condition for the fields that the path fixes.

@@ -1,7 +1,7 @@
 //! GET of one row, by id or slug.
 
 use fault::Fault;
-use sea_orm::{ConnectionTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, sea_query::LockType};
+use sea_orm::{Condition, ConnectionTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, sea_query::LockType};
 
 use super::{Resource, present, select};
 use crate::http::{Answer, Call, Result};
@@ -11,7 +11,8 @@ use crate::http::{Answer, Call, Result};
 /// # Errors
 /// 404 when it is not there or the caller may not see it.
 pub async fn show<R: Resource>(call: Call) -> Result<Answer> {
-    let row = find::<R>(&call, call.parameter("id"), Lock::None).await?;
+    let named = select::by_key::<R>(call.parameter("id"));
+    let row = meet::<R>(&call, named, Lock::None).await?;
     present::one::<R>(&call, row).await.map(Answer::data)
 }
 
@@ -24,13 +25,17 @@ pub enum Lock {
     Update,
 }
 
-/// One row that the caller may see, below the parent that the path names.
+/// The row of this id, if the caller may see it and it is below the parent that the path names.
 ///
 /// # Errors
 /// 404 when there is none.
-pub async fn find<R: Resource>(call: &Call, key: &str, lock: Lock) -> Result<R::Model> {
+pub async fn find<R: Resource>(call: &Call, id: &str, lock: Lock) -> Result<R::Model> {
+    meet::<R>(call, select::by_id::<R>(id), lock).await
+}
+
+async fn meet<R: Resource>(call: &Call, named: Option<Condition>, lock: Lock) -> Result<R::Model> {
     let parent = R::parent(call).await?;
-    let condition = select::by_key::<R>(key).ok_or_else(Fault::not_found)?;
+    let condition = named.ok_or_else(Fault::not_found)?;
     let mut query = select::select::<R>()
         .filter(condition)
         .filter(select::fixed::<R>(&parent))

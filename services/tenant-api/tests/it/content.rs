@@ -296,6 +296,9 @@ async fn a_page_may_be_sent_its_own_slug_and_is_found_by_one_that_looks_like_an_
     for odd in [
         text(&page, "id").replace('-', ""),
         format!("%7B{}%7D", text(&page, "id")),
+        // Only `get` takes slugs (README section 5).
+        slug.to_owned(),
+        "about".to_owned(),
     ] {
         staff
             .patch(&format!("{PAGES}/{odd}"), &json!({}))

@@ -224,8 +224,8 @@ async fn restock(call: &Call, order: &str, key: Uuid, reason: &'static str) -> R
                locked AS (SELECT p.id, p.stock FROM ecommerce_products p JOIN back ON back.product_id = p.id ORDER BY p.id FOR UPDATE OF p), \
                changed AS (UPDATE ecommerce_products p SET stock = p.stock + back.quantity, sold_count = GREATEST(p.sold_count - back.quantity, 0), updated_at = $4 \
                  FROM back, locked WHERE p.id = back.product_id AND locked.id = p.id RETURNING p.id, back.quantity, p.stock, back.parcel), \
-               noted AS (INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, created_by_id, created_at) \
-                 SELECT {id}, id, $2, quantity, stock, parcel, $3, clock_timestamp() FROM changed) \
+               noted AS (INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, created_by_id, created_at, updated_at) \
+                 SELECT {id}, id, $2, quantity, stock, parcel, $3, clock_timestamp(), clock_timestamp() FROM changed) \
          SELECT * FROM parcel"
     );
     let by = call.caller().map(|caller| caller.id);

@@ -35,7 +35,7 @@ pub fn note(call: &Call, movements: &[Movement<'_>]) {
         let first = values.len();
         let holes: Vec<String> = (1..=8).map(|i| format!("${}", first + i)).collect();
         // Not the time of the request, which may have waited for the product: movements are in the order of the stock.
-        rows.push(format!("({}, clock_timestamp())", holes.join(",")));
+        rows.push(format!("({}, clock_timestamp(), clock_timestamp())", holes.join(",")));
         values.extend([
             Uuid::now_v7().into(),
             movement.product.into(),
@@ -51,7 +51,7 @@ pub fn note(call: &Call, movements: &[Movement<'_>]) {
         return;
     }
     let sql = format!(
-        "INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, note, created_by_id, created_at) VALUES {}",
+        "INSERT INTO ecommerce_stock_movements (id, product_id, reason, delta, stock_after, shop_order_id, note, created_by_id, created_at, updated_at) VALUES {}",
         rows.join(",")
     );
     call.closing().insert(MOVEMENTS, &sql, values);

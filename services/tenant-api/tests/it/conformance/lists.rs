@@ -259,10 +259,13 @@ async fn filters(list: &List<'_>, report: &mut Report) -> Result<()> {
         let mut values: Vec<Value> = list.rows.iter().map(|row| row[name].clone()).collect();
         values.sort_by_key(Value::to_string);
         values.dedup();
-        for value in values.iter().take(6) {
-            if value.is_null() && field.kind != "ref" {
-                continue;
-            }
+        values.retain(|value| !value.is_null());
+        values.truncate(6);
+        if field.kind == "ref" {
+            // Also where it is never empty: then nothing is found.
+            values.push(Value::Null);
+        }
+        for value in &values {
             let wanted: Vec<Value> = list.rows.iter().filter(|row| row[name] == *value).cloned().collect();
             let query = format!("{name}={}", encoded(value));
             let (rows, total) = list.all(&query, report).await?;
