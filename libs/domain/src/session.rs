@@ -88,13 +88,14 @@ impl SessionStatus {
         }
     }
 
-    /// Whether the contract allows the step from here to `next` (control-plane.md section 2).
+    /// Whether the contract allows the step from here to `next` (control-plane.md sections 2 and 5).
     #[must_use]
     pub const fn can_become(self, next: Self) -> bool {
         matches!(
             (self, next),
-            (Self::Pending | Self::Failed | Self::Ready, Self::Dropped)
+            (Self::Pending | Self::Failed, Self::Dropped)
                 | (Self::Pending, Self::Provisioning)
+                | (Self::Ready, Self::Failed | Self::Dropped)
                 | (Self::Provisioning, Self::Ready | Self::Failed | Self::Dropped)
         )
     }
@@ -139,6 +140,8 @@ mod tests {
             (Pending, Provisioning),
             (Provisioning, Ready),
             (Ready, Dropped),
+            // Its schema is gone (section 5).
+            (Ready, Failed),
             (Provisioning, Failed),
             (Failed, Dropped),
             (Pending, Dropped),

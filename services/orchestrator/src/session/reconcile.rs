@@ -136,17 +136,17 @@ impl Reconciler {
             .filter(|slot| slot.state() == SlotState::Claimed)
             .filter_map(|slot| slot.session_id.parse().ok())
             .collect();
-        round.lost = self.end_lost(&settled, &claimed).await?;
+        round.lost = self.lose(&settled, &claimed).await?;
         round.orphans = self.drop_orphans(&claimed).await?;
         Ok(())
     }
 
-    /// READY sessions without a slot are over.
-    async fn end_lost(&self, settled: &HashMap<SessionId, i64>, claimed: &HashSet<SessionId>) -> Result<usize, Fault> {
+    /// READY sessions without a slot have failed.
+    async fn lose(&self, settled: &HashMap<SessionId, i64>, claimed: &HashSet<SessionId>) -> Result<usize, Fault> {
         let mut lost = 0;
         for (id, generation) in settled.iter().filter(|(id, _)| !claimed.contains(id)) {
             // Not of those that were restarted since the records were read: their slot is new as well.
-            lost += usize::from(self.sessions.end_lost(*id, *generation).await?);
+            lost += usize::from(self.sessions.lose(*id, *generation).await?);
         }
         Ok(lost)
     }

@@ -1,7 +1,7 @@
 //! The session's state machine: the only steps there are, and the words under which they are recorded.
 //!
 //! PENDING → PROVISIONING → READY → DROPPED, PROVISIONING → FAILED → DROPPED, PENDING → DROPPED,
-//! PROVISIONING → DROPPED (control-plane.md section 2). Each step is one conditional UPDATE in `store.rs`: of two
+//! PROVISIONING → DROPPED (control-plane.md section 2), READY → FAILED when the schema is gone (section 5). Each step is one conditional UPDATE in `store.rs`: of two
 //! replicas that try, one wins and the other learns so.
 
 use domain::SessionStatus::{self, Dropped, Failed, Pending, Provisioning, Ready};
@@ -30,6 +30,11 @@ pub const FAIL: Step = Step {
     from: &[Provisioning],
     to: Failed,
 };
+/// The provisioner does not have its schema any more.
+pub const LOSE: Step = Step {
+    from: &[Ready],
+    to: Failed,
+};
 /// It is over. Also the undo of everything before.
 pub const END: Step = Step {
     from: &[Pending, Provisioning, Ready, Failed],
@@ -37,7 +42,7 @@ pub const END: Step = Step {
 };
 
 /// All steps.
-pub const STEPS: [Step; 4] = [BEGIN, FINISH, FAIL, END];
+pub const STEPS: [Step; 5] = [BEGIN, FINISH, FAIL, LOSE, END];
 
 impl Step {
     /// The states it may start from, as the database spells them.

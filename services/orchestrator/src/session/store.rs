@@ -125,8 +125,16 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn begin(&self, id: SessionId, reason: &str, now: DateTime<Utc>) -> Result<Option<Session>, Trouble> {
-        self.step(&state::BEGIN, "deferred = false, worked_at = $3", id, reason, now, &[])
-            .await
+        self.step(
+            &state::BEGIN,
+            "",
+            "deferred = false, worked_at = $3",
+            id,
+            reason,
+            now,
+            &[],
+        )
+        .await
     }
 
     /// PROVISIONING → READY; `None` when it is not PROVISIONING. Nobody is told yet: see [`Self::announce`].
@@ -175,8 +183,26 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Option<Session>, Trouble> {
         let set = "failure_code = $5, failure_message = $6, worked_at = NULL, drop_due = true";
-        self.step(&state::FAIL, set, id, reason, now, &[&failure.code, &failure.message])
-            .await
+        let failure: [&(dyn ToSql + Sync); 2] = [&failure.code, &failure.message];
+        self.step(&state::FAIL, "", set, id, reason, now, &failure).await
+    }
+
+    /// READY → FAILED; `None` when it is not what was `seen` any more: then its schema is another one.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn lose(
+        &self,
+        seen: (SessionId, i64),
+        failure: &Failure,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Session>, Trouble> {
+        let set = "failure_code = $5, failure_message = $6, drop_due = true";
+        let same = "AND generation = $7 AND restarting_since IS NULL";
+        let (id, generation) = seen;
+        let more: [&(dyn ToSql + Sync); 3] = [&failure.code, &failure.message, &generation];
+        self.step(&state::LOSE, same, set, id, reason, now, &more).await
     }
 
     /// → DROPPED; `None` when it is over already, or there never was one. In the same transaction everybody is told.
@@ -205,10 +231,13 @@ impl Store {
         self.session(&sql, &params).await
     }
 
-    /// One step of one session, recorded and told in its statement. `set` may use `$5` and on for `more`.
+    /// One step of one session, recorded and told in its statement. `set` may use `$5` and on for `more`, and so may
+    /// `also`, what must hold besides.
+    #[expect(clippy::too_many_arguments, reason = "parts of one statement")]
     async fn step(
         &self,
         step: &state::Step,
+        also: &str,
         set: &str,
         id: SessionId,
         reason: &str,
@@ -221,7 +250,8 @@ impl Store {
         let to = step.to;
         let sql = format!(
             "WITH changed AS (
-                 UPDATE control.sessions SET status = '{to}', {set} WHERE id = $1 AND status = '{from}' RETURNING *
+                 UPDATE control.sessions SET status = '{to}', {set} WHERE id = $1 AND status = '{from}' {also}
+                 RETURNING *
              ), noted AS (
                  INSERT INTO control.session_transitions (session_id, at, from_status, to_status, reason, replica)
                  SELECT id, $3, '{from}', status, $2, $4 FROM changed

@@ -4,6 +4,7 @@ use anyhow::Result;
 use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use orchestrator::session::reconcile::{Reconciler, Round};
+use serde_json::{Value, json};
 
 use crate::harness::{World, until};
 
@@ -168,7 +169,7 @@ async fn a_schema_without_a_session_goes_after_a_while_and_one_with_a_session_st
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ready_session_whose_schema_is_gone_is_over() -> Result<()> {
+async fn a_ready_session_whose_schema_is_gone_has_failed_and_says_so() -> Result<()> {
     let mut world = World::with(&[]).await?;
     let replica = world.replica().await?;
     let (token, id) = replica.ready().await?;
@@ -176,15 +177,24 @@ async fn a_ready_session_whose_schema_is_gone_is_over() -> Result<()> {
     world.fake.state().schemas.remove(&id);
     let round = replica.reconcile().await?.expect("nobody else leads");
     assert_eq!(round.lost, 1);
-    assert_eq!(
-        replica.get(&format!("/sessions/{token}")).await?.status,
-        StatusCode::GONE
-    );
+    let path = format!("/sessions/{token}");
+    let failed = replica.get(&path).await?;
+    assert_eq!(failed.text("schemaStatus"), "FAILED");
+    assert_eq!(failed.data("previewUrl"), &Value::Null);
+    assert_eq!(failed.data("failure")["code"], "SCHEMA_LOST");
+    for (method, path) in [(Method::PATCH, path.clone()), (Method::POST, format!("{path}/restart"))] {
+        let body = json!({"selectedFeatures": ["tasks"]});
+        let refused = replica.call(method, &path, Some(body)).await?;
+        assert_eq!(
+            (refused.status, refused.code()),
+            (StatusCode::CONFLICT, "INVALID_STATE")
+        );
+    }
     assert_eq!(replica.get(&format!("/sessions/{other}")).await?.status, StatusCode::OK);
-    assert_eq!(
-        world.transitions(&id).await?.last().map(String::as_str),
-        Some("READY>DROPPED")
-    );
+    assert_eq!(replica.reconcile().await?, Some(Round::default()));
+    assert_eq!(replica.call(Method::DELETE, &path, None).await?.status, StatusCode::OK);
+    let steps = world.transitions(&id).await?;
+    assert_eq!(steps[steps.len() - 2..], ["READY>FAILED", "FAILED>DROPPED"]);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 
 use super::Sessions;
 use crate::session::{
-    Key,
+    Failure, Key,
     state::reason::{EXPIRED, IDLE, LOST},
     store::Ended,
 };
@@ -40,20 +40,23 @@ impl Sessions {
         Ok(true)
     }
 
-    /// Ends a READY session whose schema the provisioner does not have: there is no way back from READY but the end.
-    /// `false` when it is not of that `generation` any more: then its schema is another one.
+    /// A READY session whose schema the provisioner does not have has failed. `false` when it is not of that `generation`
+    /// any more: then its schema is another one.
     ///
     /// # Errors
     /// When the database is away.
-    pub(crate) async fn end_lost(&self, id: SessionId, generation: i64) -> Result<bool, Fault> {
-        let key = Key::Id(id);
-        let now = self.store().find(&key).await?;
-        let same = now.is_some_and(|now| now.generation == generation && now.restarting_since.is_none());
-        let lost = same && self.end(&key, LOST).await?;
-        if lost {
-            tracing::error!(session.id = %id, "the schema of a READY session is gone");
-        }
-        Ok(lost)
+    pub(crate) async fn lose(&self, id: SessionId, generation: i64) -> Result<bool, Fault> {
+        let failure = Failure {
+            code: "SCHEMA_LOST".to_owned(),
+            message: "The preview and all in it are gone. Start a new session; if it happens again, tell us its id."
+                .to_owned(),
+        };
+        let lost = self.store().lose((id, generation), &failure, LOST, self.now()).await?;
+        let Some(session) = lost else { return Ok(false) };
+        tracing::error!(session.id = %id, "the schema of a READY session is gone");
+        self.metrics().stepped(session.status, LOST);
+        self.take_away(id).await;
+        Ok(true)
     }
 
     /// Ends every session whose time is over; their schemas are left to [`Self::drop_due`].

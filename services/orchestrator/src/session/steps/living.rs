@@ -90,7 +90,7 @@ impl Sessions {
         match self.provisioner().seed(session.id, wanted, currency).await {
             Ok(_) => Ok(true),
             Err(Refusal::Missing(_)) => {
-                self.end_lost(session.id, session.generation).await?;
+                self.lose(session.id, session.generation).await?;
                 Ok(false)
             }
             Err(refusal @ (Refusal::Passing(..) | Refusal::Final(_))) => Err(refusal.into()),
@@ -268,10 +268,7 @@ fn not_ready() -> Fault {
 }
 
 fn failed() -> Fault {
-    Fault::new(
-        codes::INVALID_STATE,
-        "The session could not be prepared. Start a new one.",
-    )
+    Fault::new(codes::INVALID_STATE, "The session has failed. Start a new one.")
 }
 
 #[cfg(test)]
