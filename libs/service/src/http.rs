@@ -9,8 +9,9 @@ use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
+use fault::{Fault, codes};
 use opentelemetry::{global, propagation::Extractor, trace::TraceContextExt};
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -21,6 +22,8 @@ pub use serve::{MOST_CONNECTIONS, serve};
 /// The header with the id of a request, sent back with every answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The longest path with its query, in bytes.
+const LONGEST_ADDRESS: usize = 4096;
 /// The longest id that is taken over from the caller.
 const LONGEST_ID: usize = 64;
 
@@ -58,6 +61,16 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Refuses addresses that are too long (contract README section 9).
+pub async fn bound_address(request: Request, next: Next) -> Response {
+    let length = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
+    if length > LONGEST_ADDRESS {
+        let message = format!("The address is longer than {LONGEST_ADDRESS} bytes.");
+        return Fault::new(codes::PAYLOAD_TOO_LARGE, message).into_response();
+    }
+    next.run(request).await
 }
 
 /// Names the present span after the route, once that is known. A span that was entered takes no other `otel.name`, so

@@ -163,7 +163,7 @@ async fn a_change_that_a_restart_overtakes_is_made_in_the_fresh_schema() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_that_finds_no_schema_ends_the_session() -> Result<()> {
+async fn a_change_that_finds_no_schema_fails_with_the_session() -> Result<()> {
     let mut world = World::with(&[]).await?;
     let replica = world.replica().await?;
     let (token, id) = replica.ready().await?;
@@ -172,8 +172,8 @@ async fn a_change_that_finds_no_schema_ends_the_session() -> Result<()> {
     let answer = replica
         .call(Method::PATCH, &format!("/sessions/{token}"), Some(body))
         .await?;
-    assert_eq!((answer.status, answer.code()), (StatusCode::GONE, "SESSION_EXPIRED"));
-    assert_eq!(world.column(&id, "status").await?.as_deref(), Some("DROPPED"));
+    assert_eq!((answer.status, answer.code()), (StatusCode::CONFLICT, "INVALID_STATE"));
+    assert_eq!(world.column(&id, "status").await?.as_deref(), Some("FAILED"));
     Ok(())
 }
 

@@ -164,9 +164,16 @@ async fn bodies_that_cannot_be_read_are_refused_in_the_contracts_order() -> Resu
         assert_eq!((answer.status, answer.code()), (status, code), "{shown}");
         assert_eq!(answer.body["success"], false, "{shown}");
     }
-    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    let answer = replica.raw(Method::POST, "/sessions", &json_type, deep).await?;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    for (levels, status) in [(17, StatusCode::BAD_REQUEST), (16, StatusCode::UNPROCESSABLE_ENTITY)] {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        let answer = replica.raw(Method::POST, "/sessions", &json_type, deep).await?;
+        assert_eq!(answer.status, status, "{levels} levels");
+    }
+    let long = replica.get(&format!("/catalog?{}", "x".repeat(5_000))).await?;
+    assert_eq!(
+        (long.status, long.code()),
+        (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE")
+    );
     Ok(())
 }
 

@@ -35,9 +35,6 @@ use crate::{
     tenant::{activity::Activity, directory::Directory, pool::TenantPool},
 };
 
-/// The longest URL.
-const URL_LIMIT: usize = 4096;
-
 /// What every request shares.
 pub struct App {
     /// Who is behind a session token.
@@ -136,7 +133,7 @@ impl App {
             )
             .layer(DefaultBodyLimit::disable())
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(middleware::from_fn(bounded))
+            .layer(middleware::from_fn(service::http::bound_address))
             .layer(cors(config)?)
             .layer(middleware::map_response(common_headers))
             .layer(middleware::from_fn_with_state(
@@ -179,19 +176,6 @@ async fn read_only() -> Fault {
 
 fn not_allowed(allow: &str) -> Fault {
     Fault::new(codes::METHOD_NOT_ALLOWED, format!("This path takes {allow}.")).allow(allow.to_owned())
-}
-
-/// Refuses what is too long to be looked at.
-async fn bounded(request: Request, next: middleware::Next) -> Response {
-    let length = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
-    if length > URL_LIMIT {
-        return Fault::new(
-            codes::PAYLOAD_TOO_LARGE,
-            format!("The address is longer than {URL_LIMIT} bytes."),
-        )
-        .into_response();
-    }
-    next.run(request).await
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the layer asks for")]

@@ -35,26 +35,12 @@ impl<S: Sync> FromRequest<S> for Fields {
                 codes::PAYLOAD_TOO_LARGE,
                 format!("A body has at most {} KiB.", most / 1024),
             ),
-            Trouble::Broken => malformed("The body did not arrive whole."),
+            Trouble::Broken => Fault::new(codes::BAD_REQUEST, "The body did not arrive whole."),
         })?;
-        if bytes.is_empty() {
-            return Ok(Self::of(Map::new()));
-        }
-        if !says_json {
+        if !bytes.is_empty() && !says_json {
             return Err(unsupported());
         }
-        match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(object)) => Ok(Self::of(object)),
-            Ok(_) => Err(malformed("The body must be a JSON object.")),
-            Err(error) => Err(Fault::new(
-                codes::BAD_REQUEST,
-                format!(
-                    "The body is no valid JSON: line {}, column {}.",
-                    error.line(),
-                    error.column()
-                ),
-            )),
-        }
+        body::object(&bytes).map(Self::of)
     }
 }
 
@@ -76,10 +62,6 @@ fn unsupported() -> Fault {
         codes::UNSUPPORTED_MEDIA_TYPE,
         "The body must be JSON, with the header Content-Type: application/json.",
     )
-}
-
-fn malformed(message: &'static str) -> Fault {
-    Fault::new(codes::BAD_REQUEST, message)
 }
 
 impl Fields {

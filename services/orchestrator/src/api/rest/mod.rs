@@ -114,6 +114,7 @@ pub fn routes(sessions: Sessions, config: config::Rest) -> Router {
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Fault::internal("a handler panicked").into_response()
         }))
+        .layer(from_fn(service::http::bound_address))
         .layer(cors)
         .layer(from_fn(harden))
         .layer(from_fn(service::http::observe))
