@@ -13,4 +13,5 @@ mod restart;
 mod story;
 mod studio;
 mod tokens;
+mod up;
 mod world;

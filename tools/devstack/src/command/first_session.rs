@@ -1,7 +1,7 @@
 //! A session that is ready to try, and the lines that use it.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use devstack::checkout::Checkout;
@@ -10,6 +10,8 @@ use devstack::stack::{Service, Stack};
 use http::Request;
 use serde_json::{Value, json};
 
+/// How long the first session may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The visitor's choice in the README.
 const FEATURES: [&str; 4] = ["auth.basic", "ecommerce.products", "ecommerce.cart", "payments.oneTime"];
 
@@ -21,7 +23,7 @@ pub async fn describe(checkout: &Checkout, stack: &Stack) -> Result<String> {
     let last = fs::read_to_string(&note).unwrap_or_default();
     let session = match reopen(&client, &gateway, last.trim()).await {
         Some(session) => session,
-        None => create(&client, &gateway).await?,
+        None => ready(&client, &gateway, create(&client, &gateway).await?).await?,
     };
     let token = session["sessionToken"].as_str().unwrap_or(last.trim());
     fs::write(&note, token).with_context(|| format!("{} cannot be written", note.display()))?;
@@ -54,6 +56,23 @@ async fn create(client: &Client, gateway: &str) -> Result<Value> {
         );
     }
     Ok(body["data"].take())
+}
+
+/// Waits until the session is prepared: with an empty pool that takes longer than its creation's answer.
+async fn ready(client: &Client, gateway: &str, mut session: Value) -> Result<Value> {
+    let token = session["sessionToken"].as_str().unwrap_or_default().to_owned();
+    let limit = Instant::now() + PATIENCE;
+    while session["schemaStatus"] != "READY" {
+        if Instant::now() > limit {
+            bail!(
+                "the first session is still {} after {PATIENCE:?}: .devstack/log tells more",
+                session["schemaStatus"].as_str().unwrap_or("unknown")
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        session = client.get(&format!("{gateway}/{token}")).await?.json()["data"].take();
+    }
+    Ok(session)
 }
 
 fn lines(gateway: &str, api: &str, token: &str, lamp: &str, session: &Value) -> String {
