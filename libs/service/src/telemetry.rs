@@ -1,5 +1,7 @@
 //! Logs, traces and metrics of a process.
 
+use std::io::IsTerminal;
+
 use opentelemetry::{KeyValue, global, metrics::Meter, trace::TracerProvider as _};
 use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
@@ -102,7 +104,15 @@ impl Telemetry {
                 .with_current_span(false)
                 .with_span_list(true)
                 .boxed(),
-            LogFormat::Pretty => tracing_subscriber::fmt::layer().compact().boxed(),
+            LogFormat::Pretty => {
+                let lines = tracing_subscriber::fmt::layer().compact();
+                // NO_COLOR is heeded by the layer itself.
+                if std::io::stdout().is_terminal() {
+                    lines.boxed()
+                } else {
+                    lines.with_ansi(false).boxed()
+                }
+            }
         };
         // The export's own traffic must not be traced, or each batch would make the next one. The databases' clients
         // would log whole statements.

@@ -1,4 +1,4 @@
-//! Logs: one JSON object a line, with the session's id, and never what opens anything.
+//! Logs: one JSON object a line, or lines for people; with the session's id, and never what opens anything.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,10 +11,13 @@ use testkit::Stack;
 
 const UNKNOWN: &str = "0123456789abcdefghijklmnopqrstuv";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn logs_name_the_session_and_never_a_token_or_a_password() -> Result<()> {
+/// The services, and what each of them told.
+type Logs = Vec<(Service, String)>;
+
+/// A session's life with all that goes wrong. Returns its id, and the logs, in which no secret is.
+async fn logs(format: &str) -> Result<(String, Logs)> {
     let mut stack = Stack::builder()
-        .env("LOG_FORMAT", "json")
+        .env("LOG_FORMAT", format)
         .env("LOG_LEVEL", "debug")
         .start()
         .await?;
@@ -106,12 +109,27 @@ async fn logs_name_the_session_and_never_a_token_or_a_password() -> Result<()> {
     ] {
         secrets.insert(stack.database().secrets().get(name).to_owned());
     }
+    let mut logs = Logs::new();
     for service in [Service::Provisioner, Service::Orchestrator, Service::TenantApi(0)] {
         let log = stack.processes().process(service)?.output();
         for secret in &secrets {
             let line = log.lines().find(|line| line.contains(secret.as_str()));
             assert!(line.is_none(), "{service} tells a secret: {line:?}");
         }
+        logs.push((service, log));
+    }
+    Ok((id, logs))
+}
+
+/// The provisioner has nothing to say of a session that comes and goes well.
+fn names_sessions(service: Service) -> bool {
+    service != Service::Provisioner
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_for_machines_name_the_session_and_never_a_token_or_a_password() -> Result<()> {
+    let (id, logs) = logs("json").await?;
+    for (service, log) in logs {
         let mut of_session = 0;
         for line in log.lines() {
             let entry: Value =
@@ -122,11 +140,24 @@ async fn logs_name_the_session_and_never_a_token_or_a_password() -> Result<()> {
             let spans = entry["spans"].as_array().map(Vec::as_slice).unwrap_or_default();
             of_session += usize::from(spans.iter().chain([&entry]).any(|from| from["session.id"] == id));
         }
-        // The provisioner has nothing to say of a session that comes and goes well.
         assert!(
-            of_session > 0 || service == Service::Provisioner,
+            of_session > 0 || !names_sessions(service),
             "{service} never names the session:\n{log}"
         );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_for_people_name_the_session_and_never_a_token_or_a_password() -> Result<()> {
+    let (id, logs) = logs("pretty").await?;
+    for (service, log) in logs {
+        let named = log.contains(&format!("session.id={id}")) || log.contains(&format!("session.id=\"{id}\""));
+        assert!(
+            named || !names_sessions(service),
+            "{service} never names the session:\n{log}"
+        );
+        assert!(!log.contains("\u{1b}["), "{service} colours what no terminal shows");
     }
     Ok(())
 }
