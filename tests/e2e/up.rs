@@ -173,6 +173,7 @@ fn what_is_in_the_way_is_told_in_one_sentence_and_nothing_is_left_running() -> R
         let output = checkout.run("up", environment)?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
         anyhow::Ok(text.trim_end().lines().last().unwrap_or_default().to_owned())
     };
     let line = told(&[])?;
@@ -187,7 +188,7 @@ fn what_is_in_the_way_is_told_in_one_sentence_and_nothing_is_left_running() -> R
         ("mysql://u:hunter2@127.0.0.1/db", "write postgresql://"),
     ] {
         let line = told(&[("DATABASE_URL", url)])?;
-        assert!(line.contains(said) && !line.contains("hunter2"), "{line}");
+        assert!(line.contains(said), "{line}");
     }
     assert_eq!(checkout.listening(), Vec::<&str>::new());
     assert!(!checkout.run("status", &[])?.status.success());

@@ -60,7 +60,7 @@ pub enum SessionStatus {
     Provisioning,
     /// The application can be used.
     Ready,
-    /// Preparation failed for good.
+    /// It could not be prepared, or its schema is gone.
     Failed,
     /// Over: the schema's name is gone.
     Dropped,

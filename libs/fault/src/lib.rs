@@ -197,7 +197,8 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
         }
         source = error.source();
     }
-    text
+    // PostgreSQL's own words may have several.
+    text.replace('\n', "; ")
 }
 
 impl fmt::Display for Fault {

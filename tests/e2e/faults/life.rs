@@ -1,7 +1,7 @@
 //! One session's life over gRPC, by a client that repeats what it got no answer to, and believes what it was told.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e::eventually;
@@ -152,7 +152,7 @@ impl Client {
             calls.get_session(get(token)).await
         });
         let wanted = wanted.await;
-        standstill.sees_preparation(&session.id).await;
+        standstill.await_preparation(&session.id).await;
         let (ended, moving) = tokio::join!(self.end(token), async {
             // The provisioner is asked to undo what it is asked to do.
             tokio::time::sleep(PAUSE).await;
@@ -167,7 +167,9 @@ impl Client {
     /// Looks until the session has failed, and ends it.
     async fn fails(&self, session: &Session, token: &str, database: &Database) -> Result<()> {
         let foreign = Foreign::make(database, &session.id).await?;
-        for _ in 0..TRIES {
+        // It fails when it has a slot, which may have to be made first.
+        let limit = Instant::now() + PATIENCE;
+        while Instant::now() < limit {
             let looked = self.ask("a look at what fails", async |mut calls| {
                 calls.get_session(get(token)).await
             });

@@ -1,8 +1,8 @@
 //! The session's state machine: the only steps there are, and the words under which they are recorded.
 //!
 //! PENDING → PROVISIONING → READY → DROPPED, PROVISIONING → FAILED → DROPPED, PENDING → DROPPED,
-//! PROVISIONING → DROPPED (control-plane.md section 2), READY → FAILED when the schema is gone (section 5). Each step is one conditional UPDATE in `store.rs`: of two
-//! replicas that try, one wins and the other learns so.
+//! PROVISIONING → DROPPED (control-plane.md section 2), READY → FAILED when the schema is gone (section 5). Each step is
+//! one conditional UPDATE in `store.rs`: of two replicas that try, one wins and the other learns so.
 
 use domain::SessionStatus::{self, Dropped, Failed, Pending, Provisioning, Ready};
 

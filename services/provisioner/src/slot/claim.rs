@@ -195,7 +195,7 @@ impl Slots {
     /// Takes a ready slot out of the pool that cannot be used.
     pub(super) async fn discard_if_suspicious(&self, slot: &Slot, error: &Error) -> Result<(), Error> {
         if is_suspicious(error) {
-            tracing::error!(slot.id, error = %fault::chain(error), "a ready slot cannot be used: it is discarded");
+            tracing::error!(slot.id, error = %fault::chain(error), state = ?error.state(), "a ready slot cannot be used: it is discarded");
             self.discard_ready(slot).await?;
         }
         Ok(())

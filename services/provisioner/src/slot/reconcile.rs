@@ -108,8 +108,8 @@ const MISSING: &str = "
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = s.schema_name)";
 
 const FORGET: &str = "
-    UPDATE provisioner.slots s SET state = 'empty', schema_name = NULL, session_id = NULL, fingerprint = NULL,
-        imprint = NULL, modules = '{}', discard = false, attempts = 0, retry_at = '-infinity', updated_at = now()
+    UPDATE provisioner.slots s SET state = 'empty', schema_name = NULL, session_id = NULL, session_generation = 0,
+        fingerprint = NULL, imprint = NULL, modules = '{}', discard = false, attempts = 0, retry_at = '-infinity', updated_at = now()
     WHERE id = ANY ($1) AND state IN ('ready', 'claimed', 'gone')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = s.schema_name)";
 

@@ -175,7 +175,7 @@ impl Slots {
             }
             Err(error) if error.is_away() => Err(error),
             Err(error) => {
-                tracing::warn!(slot.id = id, error = %fault::chain(&error), "an ended slot is tried again later");
+                tracing::warn!(slot.id = id, error = %fault::chain(&error), state = ?error.state(), "an ended slot is tried again later");
                 self.retry_later(id).await?;
                 Ok(Outcome::Discarded)
             }

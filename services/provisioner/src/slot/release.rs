@@ -40,7 +40,7 @@ impl Slots {
         let renamed = transaction
             .batch_execute(&format!(
                 "ALTER SCHEMA {} RENAME TO {};
-                 UPDATE provisioner.slots SET state = 'gone', session_id = NULL, schema_name = '{pooled}',
+                 UPDATE provisioner.slots SET state = 'gone', session_id = NULL, session_generation = 0, schema_name = '{pooled}',
                     updated_at = now() WHERE id = {};
                  COMMIT",
                 slot.schema()?.quoted(),

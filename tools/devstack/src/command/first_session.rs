@@ -23,25 +23,40 @@ pub async fn describe(checkout: &Checkout, stack: &Stack) -> Result<String> {
     let last = fs::read_to_string(&note).unwrap_or_default();
     let session = match reopen(&client, &gateway, last.trim()).await {
         Some(session) => session,
-        None => ready(&client, &gateway, create(&client, &gateway).await?).await?,
+        None => create(&client, &gateway).await?,
     };
-    let token = session["sessionToken"].as_str().unwrap_or(last.trim());
-    fs::write(&note, token).with_context(|| format!("{} cannot be written", note.display()))?;
+    let token = session["sessionToken"].as_str().unwrap_or(last.trim()).to_owned();
+    // Before it is waited for: it takes its place among this address's sessions from now on.
+    fs::write(&note, &token).with_context(|| format!("{} cannot be written", note.display()))?;
+    let session = ready(&client, &gateway, &token, session).await?;
 
     let api = format!("{}/api/v1", stack.url(Service::TenantApi(0))?);
-    let lamp = Request::get(format!("{api}/ecommerce/products/oak-desk-lamp")).header("x-preview-session", token);
+    let lamp =
+        Request::get(format!("{api}/ecommerce/products/oak-desk-lamp")).header("x-preview-session", token.as_str());
     let lamp = client.send(lamp.body(Default::default())?).await?.json();
     let lamp = lamp["data"]["id"].as_str().unwrap_or("<product id>").to_owned();
-    Ok(lines(&gateway, &api, token, &lamp, &session))
+    Ok(lines(&gateway, &api, &token, &lamp, &session))
 }
 
 async fn reopen(client: &Client, gateway: &str, token: &str) -> Option<Value> {
     if token.is_empty() {
         return None;
     }
-    let answer = client.get(&format!("{gateway}/{token}")).await.ok()?;
-    let session = answer.json()["data"].take();
-    (answer.status.is_success() && session["schemaStatus"] == "READY").then_some(session)
+    let session = look(client, gateway, token).await.ok()?;
+    (session["schemaStatus"] != "FAILED").then_some(session)
+}
+
+async fn look(client: &Client, gateway: &str, token: &str) -> Result<Value> {
+    let answer = client.get(&format!("{gateway}/{token}")).await?;
+    let mut body = answer.json();
+    if !answer.status.is_success() {
+        bail!(
+            "the first session is not to be had ({}): {}",
+            answer.status,
+            body["error"]["message"]
+        );
+    }
+    Ok(body["data"].take())
 }
 
 async fn create(client: &Client, gateway: &str) -> Result<Value> {
@@ -59,20 +74,19 @@ async fn create(client: &Client, gateway: &str) -> Result<Value> {
 }
 
 /// Waits until the session is prepared: with an empty pool that takes longer than its creation's answer.
-async fn ready(client: &Client, gateway: &str, mut session: Value) -> Result<Value> {
-    let token = session["sessionToken"].as_str().unwrap_or_default().to_owned();
+async fn ready(client: &Client, gateway: &str, token: &str, mut session: Value) -> Result<Value> {
     let limit = Instant::now() + PATIENCE;
-    while session["schemaStatus"] != "READY" {
-        if Instant::now() > limit {
-            bail!(
-                "the first session is still {} after {PATIENCE:?}: .devstack/log tells more",
-                session["schemaStatus"].as_str().unwrap_or("unknown")
-            );
+    loop {
+        match session["schemaStatus"].as_str().unwrap_or_default() {
+            "READY" => return Ok(session),
+            "FAILED" => bail!("the first session failed: {}", session["failure"]["message"]),
+            status if Instant::now() > limit => {
+                bail!("the first session is still {status} after {PATIENCE:?}: .devstack/log tells more")
+            }
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        session = client.get(&format!("{gateway}/{token}")).await?.json()["data"].take();
+        session = look(client, gateway, token).await?;
     }
-    Ok(session)
 }
 
 fn lines(gateway: &str, api: &str, token: &str, lamp: &str, session: &Value) -> String {

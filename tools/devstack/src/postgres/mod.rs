@@ -18,6 +18,7 @@ use url::Url;
 
 use self::account::Account;
 use self::binaries::Binaries;
+pub use self::binaries::PROGRAMS;
 use crate::checkout::Checkout;
 use crate::port;
 use crate::process::{Identity, Manners, Process, Signal, Watchdog};
@@ -184,6 +185,12 @@ impl Cluster {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.binaries.version
+    }
+
+    /// The folder of its programs.
+    #[must_use]
+    pub fn programs(&self) -> &Path {
+        self.binaries.dir()
     }
 
     /// The address of one of its databases, as superuser.
