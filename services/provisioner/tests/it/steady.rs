@@ -77,12 +77,14 @@ async fn visit(tenant: &Client, session: SessionId, role: &str) -> Result<()> {
     Ok(())
 }
 
-/// Sessions come, are visited, and go.
+/// Sessions come, are visited, and go. Of seven two only look.
 async fn live(replica: &Replica, tenant: &Client, count: usize) -> Result<()> {
     for number in 0..count {
         let id = session();
         let home = replica.provision(id, CHOICES[number % CHOICES.len()]).await?;
-        visit(tenant, id, &home.role_name).await?;
+        if number % 7 < 5 {
+            visit(tenant, id, &home.role_name).await?;
+        }
         replica.drop_schema(id).await?;
     }
     replica
@@ -91,7 +93,8 @@ async fn live(replica: &Replica, tenant: &Client, count: usize) -> Result<()> {
     Ok(())
 }
 
-async fn rows_in_ready_slots(client: &Client) -> Result<i64> {
+/// Rows in ready slots that are no demo data of theirs.
+async fn strange_rows(client: &Client) -> Result<i64> {
     let schemas: Vec<String> = value(
         client,
         "SELECT array_agg(schema_name) FROM provisioner.slots WHERE state = 'ready'",
@@ -106,13 +109,24 @@ async fn rows_in_ready_slots(client: &Client) -> Result<i64> {
         })
         .map(|table| format!("(SELECT count(*) FROM {table})"))
         .collect();
-    value(client, &format!("SELECT {}", counts.join(" + "))).await
+    let demo = "(SELECT coalesce(sum(furnished_rows), 0)::bigint FROM provisioner.slots WHERE state = 'ready')";
+    // In one statement: a slot may just be being furnished.
+    value(client, &format!("SELECT {} - {demo}", counts.join(" + "))).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_200_sessions_the_catalogues_are_as_after_20_and_nothing_but_names_was_changed() -> Result<()> {
+    steady("0").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_they_are_when_slots_hold_demo_data_ahead() -> Result<()> {
+    steady("600").await
+}
+
+async fn steady(fresh: &str) -> Result<()> {
     let database = database().await?;
-    let replica = Replica::filled(&database, 2).await?;
+    let replica = Replica::filled_with(&database, 2, &[("POOL_FRESH_SECONDS", fresh)]).await?;
     let (look, tenant) = (database.connect().await?, database.connect_as("tenant").await?);
     live(&replica, &tenant, 20).await?;
     look.batch_execute(WITNESS).await?;
@@ -137,7 +151,7 @@ async fn after_200_sessions_the_catalogues_are_as_after_20_and_nothing_but_names
             after.2
         );
     }
-    assert_eq!(rows_in_ready_slots(&look).await?, 0);
+    assert_eq!(strange_rows(&look).await?, 0);
     let roles = format!(
         "SELECT count(*) - 64 FROM pg_roles WHERE rolname ~ '^{}_slot_'",
         database.name()

@@ -84,7 +84,14 @@ impl Replica {
 
     /// A replica whose pool is full.
     pub async fn filled(database: &TestDatabase, target: u32) -> Result<Self> {
-        let replica = Self::start(database, &[("POOL_TARGET", &target.to_string())]).await?;
+        Self::filled_with(database, target, &[]).await
+    }
+
+    /// The same with settings.
+    pub async fn filled_with(database: &TestDatabase, target: u32, settings: &[(&str, &str)]) -> Result<Self> {
+        let number = target.to_string();
+        let settings = [settings, &[("POOL_TARGET", number.as_str())]].concat();
+        let replica = Self::start(database, &settings).await?;
         replica
             .wait("the pool is full", |pool| pool.ready >= target && pool.preparing == 0)
             .await?;
