@@ -15,7 +15,7 @@ use super::{
     cart, customers,
     orders::{self, ADDRESS},
     products::OUT_OF_STOCK,
-    rows, statement, stock,
+    reviews, rows, statement, stock,
 };
 use crate::{
     http::{Answer, Call, Result, Route, Who, answer::Subject},
@@ -274,6 +274,7 @@ async fn finish(
             Decimal::ZERO
         };
         customers::bought(call, user, paid);
+        reviews::verify(call, ledger);
     }
     tell(call, order, &shop).await?;
     let levels: Vec<stock::Level<'_>> = lines.iter().map(level).collect();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{
     customers,
     orders::{Column, Entity, Model, invalid_state},
-    stock,
+    reviews, stock,
 };
 use crate::{
     http::{Answer, Call, Result, Route, Who},
@@ -177,8 +177,9 @@ async fn deliver(call: Call) -> Result<Answer> {
     // Paid at the door, unless it was paid by card on the way.
     let order = ledger_of(&call, &after).await?;
     if order.status == "pending" {
-        ledger::orders::mark_paid(&call, &order).await?;
+        let paid = ledger::orders::mark_paid(&call, &order).await?;
         customers::adjust(&call, before.user_id, order.total, 0);
+        reviews::verify(&call, &paid);
     }
     tell(&call, &after, &order, "delivered");
     update::answer::<Entity>(&call, &before, after).await
@@ -246,6 +247,7 @@ async fn undo_money(call: &Call, row: &Model, reason: &str, orders: i32) -> Resu
     let undone = undo::undo(call, &[row.order_id], reason).await?.pop();
     let undone = undone.ok_or_else(Fault::not_found)?;
     customers::adjust(call, row.user_id, -undone.refunded, -orders);
+    reviews::verify(call, &undone.order);
     Ok(undone)
 }
 

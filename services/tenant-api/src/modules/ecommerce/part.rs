@@ -41,6 +41,7 @@ pub const SELLER: Seller = Seller {
     cancelling: |call, order| Box::pin(async move { fulfilment::ledger_cancels(&call, &order).await }),
     money: |call, order, amount| {
         customers::adjust(&call, order.user_id, amount, 0);
+        reviews::verify(&call, &order);
         Box::pin(async { Ok(()) })
     },
     ..Seller::of(Source::Ecommerce)

@@ -14,7 +14,7 @@ use crate::{
     http::{Answer, Call, Result, Route, Who},
     modules::core::{
         notifications::{To, notify},
-        users,
+        orders, users,
     },
     resource::{Change, Field, ListSpec, Operations, Resource, Row, Spec, permit::permit, show, update, value},
     settings::Settings,
@@ -192,6 +192,19 @@ fn rate(call: &Call, products: &[Uuid]) {
     let sql = "UPDATE ecommerce_products p SET (rating_count, rating_average) = (SELECT count(*), COALESCE(round(avg(r.rating), 2), 0) \
                FROM ecommerce_reviews r WHERE r.product_id = p.id AND r.status = 'published') WHERE p.id = ANY ($1)";
     call.closing().write(sql, [uuids(products)]);
+}
+
+/// An order of the ledger was paid, or money of it went back: what its user wrote of its products is a buyer's word as
+/// long as one of the user's orders of them is paid. Written at the end of the request.
+pub(super) fn verify(call: &Call, order: &orders::Model) {
+    let sql = "UPDATE ecommerce_reviews r SET is_verified = $3 OR EXISTS (SELECT 1 FROM ecommerce_order_items l \
+                 JOIN ecommerce_orders s ON s.id = l.shop_order_id JOIN orders o ON o.id = s.order_id \
+                 WHERE l.product_id = r.product_id AND s.user_id = $1 AND o.id <> $2 AND o.status IN ('paid', 'partially_refunded')) \
+               WHERE r.user_id = $1 AND r.product_id IN (SELECT l.product_id FROM ecommerce_order_items l \
+                 JOIN ecommerce_orders s ON s.id = l.shop_order_id WHERE s.order_id = $2)";
+    let is_paid = matches!(order.status.as_str(), "paid" | "partially_refunded");
+    let values = [order.user_id.into(), order.id.into(), is_paid.into()];
+    call.closing().write(sql, values);
 }
 
 /// Before a user and the reviews go: the ratings of their products will be true.

@@ -20,6 +20,62 @@ fn path(order: &Value, step: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_review_is_verified_as_long_as_an_order_of_the_product_is_paid() -> Result<()> {
+    let app = App::start(&["ecommerce"]).await?;
+    let (staff, user) = (app.staff().await?, app.user().await?);
+    app.sql("DELETE FROM ecommerce_reviews; UPDATE orders SET status = 'cancelled'")
+        .await?;
+    let review = json!({"productId": product(&app, "LAMP-001").await?, "rating": 5});
+    let review = user.post("/api/v1/ecommerce/reviews", &review).await?.data(201);
+    let address_of = |review: &Value| {
+        format!(
+            "/api/v1/ecommerce/reviews/{}",
+            review["id"].as_str().unwrap_or_default()
+        )
+    };
+    let verified = async |expected: bool, when: &str| {
+        let shown = user.get(&address_of(&review)).await?.data(200);
+        assert_eq!(shown["isVerified"], expected, "{when}");
+        assert_eq!(shown["version"], review["version"], "nobody edited it");
+        anyhow::Ok(())
+    };
+    let pay = |method: &str| match method {
+        "card" => {
+            json!({"method": method, "card": {"number": "4242424242424242", "expMonth": 12, "expYear": 2099, "cvc": "123"}})
+        }
+        _ => json!({"method": method}),
+    };
+    let buy = async |method| order(&app, json!({"address": address(), "payment": pay(method)})).await;
+    let ledger = |order: &Value, step: &str| {
+        format!(
+            "/api/v1/admin/orders/{}/{step}",
+            order["orderId"].as_str().unwrap_or_default()
+        )
+    };
+
+    verified(false, "nothing is bought yet").await?;
+    let later = buy("on_delivery").await?;
+    verified(false, "it is not paid yet").await?;
+    let first = buy("card").await?;
+    verified(true, "it is paid").await?;
+    staff.post(&path(&first, "cancel"), &json!({})).await?.data(200);
+    verified(false, "the money went back").await?;
+    staff.post(&ledger(&later, "mark-paid"), &json!({})).await?.data(200);
+    verified(true, "the other order is paid now").await?;
+    let part = json!({"amount": "1.00", "reason": "a scratch"});
+    staff.post(&ledger(&later, "refund"), &part).await?.data(200);
+    verified(true, "most of it is still paid").await?;
+    let third = buy("card").await?;
+    staff.post(&path(&third, "cancel"), &json!({})).await?.data(200);
+    verified(true, "the other order still is").await?;
+    staff
+        .post(&ledger(&later, "refund"), &json!({"reason": "broken"}))
+        .await?
+        .data(200);
+    verified(false, "all of it went back").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_paid_on_delivery_is_paid_at_the_door() -> Result<()> {
     let app = App::start(&["ecommerce"]).await?;
     let (staff, user) = (app.staff().await?, app.user().await?);
