@@ -20,6 +20,7 @@ need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1
 COMPILER := install a C linker (on Debian: apt-get install build-essential), then run make again
 RUST := install Rust from https://rustup.rs, then run make again
 PYTHON := install Python 3.11 or newer (on Debian: apt-get install python3-venv), then run make again
+CURL := install curl (on Debian: apt-get install curl), then run make again
 NODE := install Node 20 or newer with npm, then run make again
 
 .PHONY: help up down status test fuzz check fmt bench audit nextest deny build client python
@@ -37,6 +38,7 @@ status: ## Tell what runs
 	@if [ -x $(DEVSTACK) ]; then $(DEVSTACK) status; else echo "nothing runs from this checkout"; exit 1; fi
 
 test: nextest client python ## Set up what the tests need and run all of them
+	$(call need,curl,$(CURL))
 	cargo build --workspace --all-targets
 	$(DEVSTACK) postgres -- cargo nextest run --workspace
 
