@@ -1,11 +1,23 @@
 //! The end of a process: a signal stops the intake, what is under way drains, then the process leaves.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, process::ExitCode, time::Duration};
 
 use fault::Fault;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How a process ends: what went wrong in one line on standard error.
+#[must_use]
+pub fn exit(program: &str, done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Keeps the tasks of a process and tells them when to stop.
 #[derive(Clone, Debug, Default)]

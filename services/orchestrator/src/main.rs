@@ -1,17 +1,23 @@
 //! The orchestrator's process.
 
+use std::process::ExitCode;
+
 use domain::Clock;
 use orchestrator::{app, config::Config};
 use service::{
     config::from_process,
-    lifecycle::{Drained, Lifecycle, Signals},
+    lifecycle::{Drained, Lifecycle, Signals, exit},
     telemetry::Telemetry,
 };
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let about = "Creates, follows and ends preview sessions; tells the data plane where they live.";
     let config = from_process("orchestrator", about, Config::read);
+    exit("orchestrator", serve(config).await)
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
     let telemetry = Telemetry::start("orchestrator", &config.telemetry)?;
     let result = run(config, signals, &telemetry).await;

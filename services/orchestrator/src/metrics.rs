@@ -9,7 +9,10 @@ use opentelemetry::{
 };
 use service::telemetry::meter;
 
-use crate::session::limits::Limit;
+use crate::session::{
+    limits::Limit,
+    state::reason::{LOST, REFUSED},
+};
 
 /// The instruments. Clones share them.
 #[derive(Clone, Debug)]
@@ -72,6 +75,9 @@ impl Metrics {
         };
         // There from the start, so that the first one is seen as an increase.
         this.orphans.add(0, &[]);
+        for reason in [LOST, REFUSED] {
+            this.transitions.add(0, &step(SessionStatus::Failed, reason));
+        }
         for limit in Limit::ALL {
             this.refusals.add(0, &[KeyValue::new("code", limit.code().name)]);
         }
@@ -91,8 +97,7 @@ impl Metrics {
 
     /// A session took a step.
     pub fn stepped(&self, to: SessionStatus, reason: &'static str) {
-        self.transitions
-            .add(1, &[KeyValue::new("to", to.as_str()), KeyValue::new("reason", reason)]);
+        self.transitions.add(1, &step(to, reason));
     }
 
     /// A creation was refused.
@@ -133,4 +138,9 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What tells steps apart.
+fn step(to: SessionStatus, reason: &'static str) -> [KeyValue; 2] {
+    [KeyValue::new("to", to.as_str()), KeyValue::new("reason", reason)]
 }

@@ -273,8 +273,17 @@ async fn ping(mut health: HealthClient<Channel>) -> bool {
     let check = health.check(HealthCheckRequest::default());
     match tokio::time::timeout(PING, check).await {
         Ok(Ok(_)) => true,
-        Ok(Err(status)) => !matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled),
-        Err(_) => false,
+        Ok(Err(status)) => {
+            let away = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled);
+            if away {
+                tracing::warn!(cause = %fault::chain(&status), "the provisioner is not reached");
+            }
+            !away
+        }
+        Err(_) => {
+            tracing::warn!("the provisioner does not answer");
+            false
+        }
     }
 }
 

@@ -77,7 +77,7 @@ async fn open(database: &Database, config: &Config, lifecycle: &Lifecycle) -> an
         };
         match opened.await {
             Err(error) if is_away(&error) && Instant::now() < patience => {
-                tracing::warn!("waiting for PostgreSQL");
+                tracing::warn!(cause = format!("{error:#}"), "waiting for PostgreSQL");
                 sleep(Duration::from_millis(250)).await;
             }
             opened => return opened,

@@ -9,7 +9,7 @@ use provisioner::{
     install,
 };
 use service::{
-    lifecycle::{Lifecycle, Signals},
+    lifecycle::{Lifecycle, Signals, exit},
     telemetry::Telemetry,
 };
 
@@ -21,13 +21,7 @@ async fn main() -> ExitCode {
             .map(|database| println!("the database {database} is ready for Live Preview")),
         Task::Serve(config) => serve(&config).await,
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("provisioner: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit("provisioner", done)
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {

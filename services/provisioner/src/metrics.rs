@@ -101,6 +101,7 @@ impl Metrics {
         };
         // There from the start, so that the first one is seen as an increase.
         this.refused.add(0, &[]);
+        this.emptied.add(0, &[KeyValue::new("outcome", "unclean")]);
         this.repaired.add(0, &[KeyValue::new("kind", "missing")]);
         this
     }

@@ -1,22 +1,25 @@
 //! `tenant-api`: the process that serves the application of each preview.
 
+use std::process::ExitCode;
+
 use service::{
     config,
-    lifecycle::{Lifecycle, Signals},
+    lifecycle::{Lifecycle, Signals, exit},
     telemetry::Telemetry,
 };
 use tenant_api::{config::Config, server};
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let config = config::from_process(
         "tenant-api",
         "Serves the application of each preview session.",
         Config::read,
     );
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(run(config))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(config)));
+    exit("tenant-api", done)
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {

@@ -81,7 +81,9 @@ impl Connection {
     }
 
     fn secret(&self) -> Result<Secret, Failure> {
-        let secret = match &self.secret_file {
+        // An empty variable counts as left out.
+        let file = self.secret_file.as_ref().filter(|file| !file.as_os_str().is_empty());
+        let secret = match file {
             Some(file) => secret_in(&read(file, "--secret-file")?),
             None => variable(SECRET).unwrap_or_default(),
         };

@@ -83,6 +83,11 @@ impl Failure {
                 let message = format!("{address} hung up ({cause}); does it accept your --cert-file?");
                 Self::new(Kind::Refused, message)
             }
+            Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if is_another(&cause) => {
+                let message =
+                    format!("{address} speaks something else ({cause}): does it want https, or is it no gRPC port?");
+                Self::new(Kind::Failed, message)
+            }
             Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled => {
                 Self::new(Kind::Unavailable, format!("{address} cannot be reached: {cause}"))
             }
@@ -137,6 +142,13 @@ fn is_hang_up(cause: &str) -> bool {
         .any(|end| cause.contains(end))
 }
 
+/// Whether what came back is no HTTP/2.
+fn is_another(cause: &str) -> bool {
+    ["frame with invalid size", "invalid preface", "unexpected frame"]
+        .iter()
+        .any(|sign| cause.contains(sign))
+}
+
 /// The innermost cause.
 fn root(status: &Status) -> String {
     let mut text = status.message().to_owned();
@@ -182,6 +194,7 @@ mod tests {
             ("https://h", "received fatal alert: UnknownCA", Kind::Refused),
             ("https://h", "Connection refused (os error 111)", Kind::Unavailable),
             ("http://h", "connection closed", Kind::Unavailable),
+            ("http://h", "frame with invalid size", Kind::Failed),
         ] {
             let broken = Failure::of(&Status::unknown(cause), address);
             assert_eq!(broken.kind, kind, "{broken}");

@@ -111,6 +111,27 @@ async fn who_waits_as_long_as_told_gets_in_on_any_replica_and_not_a_second_earli
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_still_listens_for_traffic_says_how_long_it_does() -> Result<()> {
+    let mut settings = only("MAX_SESSIONS_PER_IP", "1");
+    settings.push(("SCHEMA_IDLE_TIMEOUT_MIN", "30"));
+    let mut world = World::with(&settings).await?;
+    world.replica().await?.ready().await?;
+    // All were away for hours: nobody knows of traffic meanwhile.
+    world.advance(TimeDelta::hours(2));
+    let young = world.replica().await?;
+    world.advance(TimeDelta::seconds(10));
+    let refused = young.create().await?;
+    assert_eq!(refused.code(), "SESSION_LIMIT_PER_IP");
+    let wait = refused.retry_after();
+    assert!((50..=51).contains(&wait), "{wait}");
+    world.advance(TimeDelta::seconds(wait - 2));
+    assert_eq!(young.create().await?.code(), "SESSION_LIMIT_PER_IP");
+    world.advance(TimeDelta::seconds(2));
+    assert_eq!(young.create().await?.status, StatusCode::CREATED);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_ended_session_gives_its_place_back_at_once() -> Result<()> {
     let mut world = World::with(&only("MAX_SESSIONS_PER_IP", "1")).await?;
     let replica = world.replica().await?;

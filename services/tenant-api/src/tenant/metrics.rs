@@ -32,12 +32,17 @@ pub(super) struct Lookups(Counter<u64>);
 impl Lookups {
     pub fn new() -> Self {
         let meter = meter(METER);
-        Self(
+        let this = Self(
             meter
                 .u64_counter("tenant_api.directory.lookups")
                 .with_description("Look-ups of sessions, by where the answer came from: hit, miss, stale or away.")
                 .build(),
-        )
+        );
+        // There from the start, so that the first one is seen as an increase.
+        for source in ["stale", "away"] {
+            this.0.add(0, &[KeyValue::new("source", source)]);
+        }
+        this
     }
 
     pub fn count(&self, source: Source) {

@@ -99,7 +99,7 @@ fn lines(gateway: &str, api: &str, token: &str, lamp: &str, session: &Value) -> 
         .collect::<Vec<_>>();
     let modules = modules.join(", ");
     format!(
-        r#"A session ({modules}) is ready to try until {ends}. Paste:
+        r#"A session ({modules}) is ready to try until {ends}, or until it is not used for 30 minutes. Paste:
 
   A={api} C=$(mktemp)
   call() {{

@@ -1,6 +1,7 @@
 //! `devstack status`.
 
 use std::fs;
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,13 +13,15 @@ use super::record::Record;
 
 pub async fn run() -> Result<ExitCode> {
     let checkout = Checkout::find()?;
+    // Who closed our output wants to hear nothing more.
+    let mut out = stdout();
     let running = Record::of(&checkout)?.running();
     if running.is_empty() {
-        println!("nothing runs from this checkout: make up starts it");
+        let _ = writeln!(out, "nothing runs from this checkout: make up starts it");
         return Ok(ExitCode::FAILURE);
     }
     for (name, identity) in &running {
-        println!("{name:<24} pid {}", identity.pid());
+        let _ = writeln!(out, "{name:<24} pid {}", identity.pid());
     }
     let client = Client::new(Duration::from_secs(2));
     let addresses = fs::read_to_string(checkout.state()?.join("addresses")).unwrap_or_default();
@@ -30,7 +33,7 @@ pub async fn run() -> Result<ExitCode> {
                 Err(_) => "no answer".to_owned(),
             };
         }
-        println!("{name:<24} {url}  {said}");
+        let _ = writeln!(out, "{name:<24} {url}  {said}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -27,7 +27,7 @@ pub enum Command {
   previewctl --output json sessions list --limit 1000 | jq -r '.sessions[].id'")]
     List {
         /// Only these states, a comma list
-        #[arg(long, value_enum, value_delimiter = ',', value_name = "STATUS")]
+        #[arg(long, value_enum, ignore_case = true, value_delimiter = ',', value_name = "STATUS")]
         status: Vec<Status>,
         /// Most sessions; the newest
         #[arg(long, default_value_t = 100, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
@@ -42,7 +42,7 @@ pub enum Command {
     /// End sessions: from the answer on visitors are refused, and their data are taken away
     #[command(after_help = "Examples:
   previewctl sessions end 01a20605-ac1a-7979-a6ec-06153a019408 --reason 'abuse, ticket 4711'
-  previewctl sessions end --yes $(previewctl -o json sessions list --status failed | jq -r '.sessions[].id')")]
+  previewctl -o json sessions list --status failed | jq -r '.sessions[].id' | xargs -r previewctl sessions end --yes")]
     End {
         /// Ids of sessions
         #[arg(required = true)]

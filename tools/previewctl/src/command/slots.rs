@@ -25,7 +25,7 @@ pub enum Command {
   previewctl slots list --state ready,gone")]
     List {
         /// Only these states, a comma list; without it all but empty ones
-        #[arg(long, value_enum, value_delimiter = ',', value_name = "STATE")]
+        #[arg(long, value_enum, ignore_case = true, value_delimiter = ',', value_name = "STATE")]
         state: Vec<State>,
     },
     /// Show the pool's levels, or change how many ready slots are kept

@@ -167,7 +167,10 @@ impl Sessions {
                 Admission::Refused(limit) => {
                     let now = self.now();
                     let network = request.client.as_str();
-                    let wait = self.store().wait(limit, network, self.policy(), now).await?;
+                    let wait = self
+                        .store()
+                        .wait(limit, network, self.policy(), self.listens_until(now), now)
+                        .await?;
                     if wait.num_milliseconds() > 0 || limit == Limit::Rate || swept {
                         self.metrics().refused(limit.code().name);
                         return Err(limit.refusal(&self.policy().limits, wait));

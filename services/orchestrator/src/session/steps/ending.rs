@@ -83,13 +83,18 @@ impl Sessions {
     /// Without traffic since then a session is idle. None is, as long as reports that waited for a control plane that was
     /// away may still be coming in.
     fn silent_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        // A clock that was set back since is no reason to wait for longer.
-        let idle = self.policy().idle;
-        if (TimeDelta::zero()..HEARING.min(idle)).contains(&(now - self.0.started)) {
+        if self.listens_until(now) > now {
             DateTime::UNIX_EPOCH
         } else {
-            now - idle
+            now - self.policy().idle
         }
+    }
+
+    /// Until then this replica calls no session idle.
+    pub(super) fn listens_until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let until = self.0.started + HEARING.min(self.policy().idle);
+        // A clock that was set back since is no reason to wait for longer.
+        if now < self.0.started { now } else { until }
     }
 
     /// Has the provisioner take away what it still owes; how many of them it did.

@@ -194,7 +194,8 @@ impl Sessions {
             return Ok(not_ready());
         }
         let (network, policy) = (&session.client_network, self.policy());
-        let wait = self.store().wait(Limit::Rate, network, policy, self.now()).await?;
+        let now = self.now();
+        let wait = self.store().wait(Limit::Rate, network, policy, now, now).await?;
         self.metrics().refused(Limit::Rate.code().name);
         Ok(Limit::Rate.refusal(&policy.limits, wait))
     }

@@ -191,7 +191,7 @@ impl Store {
     }
 
     /// How long until a place below `limit` is free, if nobody else takes it and the sessions in the way see no more
-    /// traffic. Not positive when one is free, or only waits for being ended.
+    /// traffic; nobody is idle before `listening`. Not positive when one is free, or only waits for being ended.
     ///
     /// # Errors
     /// When the database is away.
@@ -200,14 +200,15 @@ impl Store {
         limit: Limit,
         network: &str,
         policy: &Policy,
+        listening: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<TimeDelta, Trouble> {
-        let ends = "SELECT least(expires_at, last_accessed_at + $2::float8 * interval '1 millisecond') AS free_at
+        let ends = "SELECT least(expires_at, greatest($4, last_accessed_at + $2::float8 * interval '1 millisecond')) AS free_at
                     FROM control.sessions WHERE status IN ('PENDING', 'PROVISIONING', 'READY')";
         let (sql, places) = match limit {
             Limit::Rate => (
                 "SELECT at + interval '1 hour' AS free_at FROM control.creations
-                 WHERE client_network = $1 AND $2::float8 IS NOT NULL"
+                 WHERE client_network = $1 AND $2::float8 IS NOT NULL AND $4::timestamptz IS NOT NULL"
                     .to_owned(),
                 policy.limits.per_hour,
             ),
@@ -221,7 +222,9 @@ impl Store {
         let idle = policy.idle.num_milliseconds() as f64;
         let client = self.client().await?;
         let statement = client.prepare_cached(&sql).await?;
-        let row = client.query_opt(&statement, &[&network, &idle, &offset]).await?;
+        let row = client
+            .query_opt(&statement, &[&network, &idle, &offset, &listening])
+            .await?;
         Ok(row.map_or(TimeDelta::zero(), |row| row.get::<_, DateTime<Utc>>(0) - now))
     }
 }
