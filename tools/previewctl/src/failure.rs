@@ -86,7 +86,7 @@ impl Failure {
             Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if is_another(&cause) => {
                 let message =
                     format!("{address} speaks something else ({cause}): does it want https, or is it no gRPC port?");
-                Self::new(Kind::Failed, message)
+                Self::new(Kind::Usage, message)
             }
             Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled => {
                 Self::new(Kind::Unavailable, format!("{address} cannot be reached: {cause}"))
@@ -194,7 +194,7 @@ mod tests {
             ("https://h", "received fatal alert: UnknownCA", Kind::Refused),
             ("https://h", "Connection refused (os error 111)", Kind::Unavailable),
             ("http://h", "connection closed", Kind::Unavailable),
-            ("http://h", "frame with invalid size", Kind::Failed),
+            ("http://h", "frame with invalid size", Kind::Usage),
         ] {
             let broken = Failure::of(&Status::unknown(cause), address);
             assert_eq!(broken.kind, kind, "{broken}");
