@@ -83,13 +83,13 @@ impl Failure {
                 let message = format!("{address} hung up ({cause}); does it accept your --cert-file?");
                 Self::new(Kind::Refused, message)
             }
-            Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if is_another(&cause) => {
-                let message =
-                    format!("{address} speaks something else ({cause}): does it want https, or is it no gRPC port?");
-                Self::new(Kind::Usage, message)
-            }
             Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled => {
-                Self::new(Kind::Unavailable, format!("{address} cannot be reached: {cause}"))
+                // A server that speaks something else hangs up as one does that is just stopping.
+                let hint = match is_hang_up(&cause) || cause.contains("frame with invalid size") {
+                    true => "; if it is up: does it want https, or is it no gRPC port?",
+                    false => "",
+                };
+                Self::new(Kind::Unavailable, format!("{address} cannot be reached: {cause}{hint}"))
             }
             code => Self::new(Kind::Failed, format!("{address} answered {code:?}: {cause}")),
         }
@@ -142,13 +142,6 @@ fn is_hang_up(cause: &str) -> bool {
         .any(|end| cause.contains(end))
 }
 
-/// Whether what came back is no HTTP/2.
-fn is_another(cause: &str) -> bool {
-    ["frame with invalid size", "invalid preface", "unexpected frame"]
-        .iter()
-        .any(|sign| cause.contains(sign))
-}
-
 /// The innermost cause.
 fn root(status: &Status) -> String {
     let mut text = status.message().to_owned();
@@ -194,10 +187,12 @@ mod tests {
             ("https://h", "received fatal alert: UnknownCA", Kind::Refused),
             ("https://h", "Connection refused (os error 111)", Kind::Unavailable),
             ("http://h", "connection closed", Kind::Unavailable),
-            ("http://h", "frame with invalid size", Kind::Usage),
+            ("http://h", "frame with invalid size", Kind::Unavailable),
         ] {
             let broken = Failure::of(&Status::unknown(cause), address);
             assert_eq!(broken.kind, kind, "{broken}");
+            let ended = kind == Kind::Unavailable && !cause.contains("refused");
+            assert_eq!(broken.message.contains("does it want https"), ended, "{broken}");
         }
         let silent = Failure::of(&Status::cancelled("Timeout expired"), "http://h");
         assert_eq!(
