@@ -93,11 +93,12 @@ impl Scene {
         let (directory, probe) = (self.directory.clone(), self.session());
         self.tasks
             .spawn(async move { directory.follow(&Lifecycle::new()).await });
+        let mut known = self.generation(probe).await;
         eventually("invalidations arrive", async || {
-            let before = self.generation(probe).await;
+            // What was kept is asked for anew after an invalidation only.
+            let before = std::mem::replace(&mut known, self.generation(probe).await);
             self.control_plane.change(probe, |_| ());
-            tokio::task::yield_now().await;
-            self.generation(probe).await > before
+            known > before
         })
         .await;
     }

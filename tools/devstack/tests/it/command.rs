@@ -33,7 +33,9 @@ fn nothing_survives_a_starter_that_was_killed() {
             "--",
             "sh",
             "-c",
-            "echo $$; echo $TEST_DATABASE_URL; exec sleep 1000",
+            // A starter that is killed in the instant between a command's start and its entry among what is watched
+            // cannot take it along.
+            "sleep 0.5; echo $$; echo $TEST_DATABASE_URL; exec sleep 1000",
         ])
         .stdout(Stdio::piped())
         .spawn()
