@@ -101,6 +101,15 @@ impl Scene {
             known > before
         })
         .await;
+        // The stream's beginning may have been what was seen, and those of the probe may be under way still. They come in
+        // order: none is when one of another session has arrived.
+        let last = self.session();
+        assert_eq!(self.generation(last).await, Some(1));
+        self.control_plane.change(last, |_| ());
+        eventually("the last invalidation arrives", async || {
+            self.generation(last).await == Some(2)
+        })
+        .await;
     }
 }
 
