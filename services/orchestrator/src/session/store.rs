@@ -24,6 +24,9 @@ pub use upkeep::{Ended, Seen};
 /// The channel of notices that a session changed; the payload is the hash of its token in hex.
 pub const CHANNEL: &str = "livepreview_sessions";
 
+/// What a step to FAILED sets. Nobody works on the session any more.
+const FAILURE: &str = "failure_code = $5, failure_message = $6, worked_at = NULL, drop_due = true";
+
 /// The records of the control plane.
 #[derive(Clone)]
 pub struct Store {
@@ -182,9 +185,8 @@ impl Store {
         reason: &str,
         now: DateTime<Utc>,
     ) -> Result<Option<Session>, Trouble> {
-        let set = "failure_code = $5, failure_message = $6, worked_at = NULL, drop_due = true";
         let failure: [&(dyn ToSql + Sync); 2] = [&failure.code, &failure.message];
-        self.step(&state::FAIL, "", set, id, reason, now, &failure).await
+        self.step(&state::FAIL, "", FAILURE, id, reason, now, &failure).await
     }
 
     /// READY → FAILED; `None` when it is not what was `seen` any more: then its schema is another one.
@@ -198,11 +200,10 @@ impl Store {
         reason: &str,
         now: DateTime<Utc>,
     ) -> Result<Option<Session>, Trouble> {
-        let set = "failure_code = $5, failure_message = $6, drop_due = true";
         let same = "AND generation = $7 AND restarting_since IS NULL";
         let (id, generation) = seen;
         let more: [&(dyn ToSql + Sync); 3] = [&failure.code, &failure.message, &generation];
-        self.step(&state::LOSE, same, set, id, reason, now, &more).await
+        self.step(&state::LOSE, same, FAILURE, id, reason, now, &more).await
     }
 
     /// → DROPPED; `None` when it is over already, or there never was one. In the same transaction everybody is told.

@@ -85,8 +85,8 @@ impl Levels {
 }
 
 /// The columns that make a [`Slot`].
-pub const COLUMNS: &str = "id, role_name, state, schema_name, generation, uses, fingerprint, imprint, session_id, session_generation, modules, \
-     seed";
+pub const COLUMNS: &str = "id, role_name, state, schema_name, generation, uses, fingerprint, imprint, session_id, \
+     session_generation, modules, seed";
 
 impl Slot {
     /// Reads [`COLUMNS`].

@@ -72,10 +72,9 @@ impl Raw {
     /// 415, 413 or 400.
     pub fn json(&self) -> Result<Map<String, Value>, Fault> {
         let is_empty = matches!(&self.bytes, Ok(bytes) if bytes.is_empty());
-        if is_empty {
-            return Ok(Map::new());
+        if !is_empty {
+            self.check_type("application/json")?;
         }
-        self.check_type("application/json")?;
         body::object(self.bytes()?)
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use devstack::checkout::Checkout;
-use devstack::http::Client;
+use devstack::http::{Answer, Client};
 use devstack::stack::{Service, Stack};
 use http::Request;
 use serde_json::{Value, json};
@@ -48,27 +48,19 @@ async fn reopen(client: &Client, gateway: &str, token: &str) -> Option<Value> {
 
 async fn look(client: &Client, gateway: &str, token: &str) -> Result<Value> {
     let answer = client.get(&format!("{gateway}/{token}")).await?;
-    let mut body = answer.json();
-    if !answer.status.is_success() {
-        bail!(
-            "the first session is not to be had ({}): {}",
-            answer.status,
-            body["error"]["message"]
-        );
-    }
-    Ok(body["data"].take())
+    session_in(&answer, "the first session is not to be had")
 }
 
 async fn create(client: &Client, gateway: &str) -> Result<Value> {
     let wanted = json!({ "selectedFeatures": FEATURES, "tier": "starter" });
     let answer = client.post(gateway, &wanted).await?;
+    session_in(&answer, "a first session was refused")
+}
+
+fn session_in(answer: &Answer, otherwise: &str) -> Result<Value> {
     let mut body = answer.json();
     if !answer.status.is_success() {
-        bail!(
-            "a first session was refused ({}): {}",
-            answer.status,
-            body["error"]["message"]
-        );
+        bail!("{otherwise} ({}): {}", answer.status, body["error"]["message"]);
     }
     Ok(body["data"].take())
 }
